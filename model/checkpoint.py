@@ -1,0 +1,168 @@
+"""Weights in the authors' published layout, and the table between its names and ours.
+
+A checkpoint is a `.pth` with its tensors under `model` (or a safetensors file with the same names). Every module
+takes its own part of it; a missing, extra or misshapen entry is an error that lists the names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from model.errors import ModelError
+from model.standin import seeded_tensor
+
+# Ours -> the authors'. Applied in order to names of the form `<part>.<module path>`; the first match wins.
+_DECODER = "sem_seg_head.pixel_decoder."
+_FUSION = _DECODER + "transformer.encoder.vl_layer.b_attn."
+_PREDICTOR = "sem_seg_head.predictor."
+RENAMES: tuple[tuple[str, str], ...] = (
+    (r"audio_encoder\.(.*)", r"audio_encoder.audio_backbone.\1"),
+    (r"clip\.(.*)", r"clip_adapter.clip_model.\1"),
+    (r"localiser\.backbone\.(.*)", r"backbone.\1"),
+    (r"localiser\.early_fusion\.projections\.(.*)", _DECODER + r"input_proj.\1"),
+    (r"localiser\.early_fusion\.exchange\.norm_visual\.(.*)", _FUSION + r"layer_norm_v.\1"),
+    (r"localiser\.early_fusion\.exchange\.norm_audio\.(.*)", _FUSION + r"layer_norm_l.\1"),
+    (r"localiser\.early_fusion\.exchange\.visual_query\.(.*)", _FUSION + r"attn.v_proj.\1"),
+    (r"localiser\.early_fusion\.exchange\.audio_key\.(.*)", _FUSION + r"attn.l_proj.\1"),
+    (r"localiser\.early_fusion\.exchange\.visual_value\.(.*)", _FUSION + r"attn.values_v_proj.\1"),
+    (r"localiser\.early_fusion\.exchange\.audio_value\.(.*)", _FUSION + r"attn.values_l_proj.\1"),
+    (r"localiser\.early_fusion\.exchange\.visual_out\.(.*)", _FUSION + r"attn.out_v_proj.\1"),
+    (r"localiser\.early_fusion\.exchange\.audio_out\.(.*)", _FUSION + r"attn.out_l_proj.\1"),
+    (r"localiser\.early_fusion\.exchange\.gate_visual", _FUSION + "gamma_v"),
+    (r"localiser\.early_fusion\.exchange\.gate_audio", _FUSION + "gamma_l"),
+    (r"localiser\.pixel_decoder\.level_embed", _DECODER + "transformer.level_embed"),
+    (r"localiser\.pixel_decoder\.layers\.(.*)", _DECODER + r"transformer.encoder.layers.\1"),
+    (r"localiser\.pixel_decoder\.lateral\.(.*)", _DECODER + r"adapter_1.\1"),
+    (r"localiser\.pixel_decoder\.smooth\.(.*)", _DECODER + r"layer_1.\1"),
+    (r"localiser\.pixel_decoder\.(mask_features\..*)", _DECODER + r"\1"),
+    (r"localiser\.audio_mask_dec\.layers\.(\d+)\.pixels\.norm\.(.*)",
+     _PREDICTOR + r"transformer_cross_attention_layers.\1.norm.\2"),
+    (r"localiser\.audio_mask_dec\.layers\.(\d+)\.pixels\.(.*)",
+     _PREDICTOR + r"transformer_cross_attention_layers.\1.multihead_attn.\2"),
+    (r"localiser\.audio_mask_dec\.layers\.(\d+)\.objects\.norm\.(.*)",
+     _PREDICTOR + r"transformer_self_attention_layers.\1.norm.\2"),
+    (r"localiser\.audio_mask_dec\.layers\.(\d+)\.objects\.(.*)",
+     _PREDICTOR + r"transformer_self_attention_layers.\1.self_attn.\2"),
+    (r"localiser\.audio_mask_dec\.layers\.(\d+)\.audio\.norm\.(.*)",
+     _PREDICTOR + r"transformer_audio_cross_attention_layers.\1.norm.\2"),
+    (r"localiser\.audio_mask_dec\.layers\.(\d+)\.audio\.(.*)",
+     _PREDICTOR + r"transformer_audio_cross_attention_layers.\1.multihead_attn.\2"),
+    (r"localiser\.audio_mask_dec\.layers\.(\d+)\.feed_forward\.(.*)",
+     _PREDICTOR + r"transformer_ffn_layers.\1.\2"),
+    (r"localiser\.audio_mask_dec\.audio_into_queries\.norm\.(.*)", _PREDICTOR + r"v2a.norm.\1"),
+    (r"localiser\.audio_mask_dec\.audio_into_queries\.(.*)", _PREDICTOR + r"v2a.multihead_attn.\1"),
+    (r"localiser\.audio_mask_dec\.audio_self\.norm\.(.*)", _PREDICTOR + r"a2a.norm.\1"),
+    (r"localiser\.audio_mask_dec\.audio_self\.(.*)", _PREDICTOR + r"a2a.self_attn.\1"),
+    (r"localiser\.audio_mask_dec\.audio_place\.(.*)", _PREDICTOR + r"audio_query_embed.\1"),
+    (r"localiser\.audio_mask_dec\.sound_head\.(.*)", _PREDICTOR + r"class_embed.\1"),
+    (r"localiser\.audio_mask_dec\.mask_head\.(.*)", _PREDICTOR + r"mask_embed.\1"),
+    # Everything else, the entries of the ablations' own modules among it, keeps its name.
+    (r"localiser\.audio_mask_dec\.(.*)", _PREDICTOR + r"\1"),
+    (r"localiser\.early_fusion\.(.*)", _FUSION + r"\1"),
+)  # fmt: skip
+
+# Which entries of a file belong to which part, so that an extra one can be told from another part's.
+PARTS = {
+    "localiser": ("backbone.", "sem_seg_head."),
+    "audio_encoder": ("audio_encoder.",),
+    "clip": ("clip_adapter.clip_model.",),
+}
+# In the file but of no use here: constants that the code holds or derives, and the loss's class weights.
+UNUSED = ("clip_adapter.pixel_mean", "clip_adapter.pixel_std", "criterion.empty_weight", "relative_position_index")
+
+
+def checkpoint_name(part: str, own: str) -> str:
+    """The authors' name of entry `own` of `part` (`localiser`, `audio_encoder` or `clip`)."""
+    for pattern, replacement in RENAMES:
+        name, found = re.subn(f"^{pattern}$", replacement, f"{part}.{own}")
+        if found:
+            return name
+    raise KeyError(f"{part}.{own}")
+
+
+class Weights(Protocol):
+    """Named tensors, wherever they come from."""
+
+    def fill(self, part: str, module: nn.Module) -> None:
+        """Put this part's weights into `module`; raises `ModelError` when they do not fit."""
+
+
+class StandInWeights:
+    """Weights that are a pure function of name, shape and salt: right in shape and scale, without any meaning."""
+
+    def __init__(self, salt: int = 0) -> None:
+        self.salt = salt
+
+    def fill(self, part: str, module: nn.Module) -> None:
+        for own, value in _entries(part, module):
+            name = checkpoint_name(part, own)
+            value.copy_(torch.from_numpy(np.asarray(seeded_tensor(name, tuple(value.shape), self.salt))))
+
+
+class CheckpointWeights:
+    """Weights from a file in the authors' layout."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tensors = {name: value for name, value in _read(path).items() if not name.endswith(UNUSED)}
+        known = tuple(prefix for prefixes in PARTS.values() for prefix in prefixes)
+        stray = [name for name in self.tensors if not name.startswith(known)]
+        if stray:
+            raise ModelError(f"{path}: not an OV-AVSS checkpoint: {_listed('extra', stray)}")
+
+    def fill(self, part: str, module: nn.Module) -> None:
+        wanted = {checkpoint_name(part, own): value for own, value in _entries(part, module)}
+        held = {name for name in self.tensors if name.startswith(PARTS[part])}
+        wrong = [
+            f"{name} {tuple(self.tensors[name].shape)} instead of {tuple(wanted[name].shape)}"
+            for name in sorted(held & wanted.keys())
+            if self.tensors[name].shape != wanted[name].shape
+        ]
+        faults = [
+            _listed("missing", sorted(wanted.keys() - held)),
+            _listed("extra", sorted(held - wanted.keys())),
+            _listed("misshapen", wrong),
+        ]
+        if any(faults):
+            told = "; ".join(filter(None, faults))
+            raise ModelError(f"{self.path}: does not fit this model's {part}: {told}")
+        for name, value in wanted.items():
+            value.copy_(self.tensors[name])
+
+
+def _entries(part: str, module: nn.Module) -> Iterable[tuple[str, Tensor]]:
+    return [(own, value.detach()) for own, value in module.state_dict().items()]
+
+
+def _listed(what: str, names: list[str]) -> str:
+    return f"{len(names)} {what} ({', '.join(names)})" if names else ""
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise ModelError(f"{path}: no such checkpoint; give the path of the file you downloaded")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # Mapped, not read: each node touches only the part it needs.
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+    except Exception as error:  # the formats' readers raise many kinds, and all mean the same to the user
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{path}: cannot be read as a checkpoint ({first})") from error
+    tensors = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise ModelError(f"{path}: expected a dictionary of tensors under 'model', as the authors publish it")
+    return tensors
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"

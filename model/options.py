@@ -1,0 +1,61 @@
+"""Every choice OV-AVSS leaves open, by a plain name. Free of torch, so that configuration can use it.
+
+The paper's text and the authors' published code differ in places; where they do, both behaviours are
+options here, and the ablation switches of the paper's Tables 3 to 5 stand beside them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Backbone = Literal["r50", "swinb"]
+# Table 3: what the early fusion does with sound, and on which levels.
+Fusion = Literal["none", "add", "bi-attention"]
+FusionLevels = Literal["one", "multi"]
+# Table 4: how the decoder's queries hear.
+AudioPrompt = Literal["none", "concat-add", "cross-attention", "audio-mask-dec"]
+# Table 5: what CLIP is shown of an object; the paper centres the square, the code anchors it top-left.
+Crop = Literal["none", "resize", "square"]
+CropAnchor = Literal["centre", "top-left"]
+# Which queries become objects: those whose sounding score is high (the paper's text), or all of them, the
+# ten best (query, class) pairs above 0.3 deciding (the published code).
+Selection = Literal["sounding", "class-score"]
+# Which 0.975 s of sound a snippet hears: the start of its own second, or the example that the reference
+# cuts for it from the whole clip on a 0.96 s grid (0.04 s earlier with every snippet).
+AudioGrid = Literal["second", "clip"]
+Precision = Literal["float32", "bfloat16"]
+Behaviour = Literal["paper", "reference"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocaliserOptions:
+    """Universal sound source localisation (Section 3.3): what is built, and how large.
+
+    The defaults are the published model's; `window` is the paper's T.
+    """
+
+    backbone: Backbone = "r50"
+    window: int = 5
+    queries: int = 100
+    channels: int = 256
+    heads: int = 8
+    encoder_layers: int = 6
+    encoder_ffn: int = 1024
+    decoder_layers: int = 9
+    decoder_ffn: int = 2048
+    audio_channels: int = 128
+    fusion_channels: int = 1024
+    fusion: Fusion = "bi-attention"
+    fusion_levels: FusionLevels = "multi"
+    audio_prompt: AudioPrompt = "audio-mask-dec"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierOptions:
+    """Open-vocabulary classification (Section 3.4)."""
+
+    clip: str = "ViT-B-16-quickgelu"
+    crop: Crop = "square"
+    crop_anchor: CropAnchor = "centre"
+    mask_threshold: float = 0.5

@@ -1,0 +1,144 @@
+"""The pixel decoder (Section 3.3): a multi-scale deformable attention Transformer over the fused sequence.
+
+It returns the enhanced maps that AudioMaskDec reads and the high-resolution per-pixel embeddings that masks are
+dot products with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.layers import Conv, sine_2d
+from model.options import LocaliserOptions
+
+Size = tuple[int, int]
+
+
+def pixel_centres(sizes: list[Size], device: torch.device) -> Tensor:
+    """(2, P): x and y of every pixel of every level, as fractions of its map."""
+    points = []
+    for h, w in sizes:
+        y = ((torch.arange(h, device=device) + 0.5) / h)[:, None].expand(h, w)
+        x = ((torch.arange(w, device=device) + 0.5) / w)[None].expand(h, w)
+        points.append(torch.stack((x.flatten(), y.flatten())))
+    return torch.cat(points, dim=1)
+
+
+class DeformableAttention(nn.Module):
+    """Each pixel looks at a few learnt places of every level instead of everywhere."""
+
+    def __init__(self, channels: int, heads: int, levels: int, points: int = 4) -> None:
+        super().__init__()
+        self.heads, self.levels, self.points = heads, levels, points
+        self.sampling_offsets = nn.Linear(channels, heads * levels * points * 2)
+        self.attention_weights = nn.Linear(channels, heads * levels * points)
+        self.value_proj = nn.Linear(channels, channels)
+        self.output_proj = nn.Linear(channels, channels)
+
+    def forward(self, query: Tensor, tokens: Tensor, sizes: list[Size], centres: Tensor) -> Tensor:
+        """query, tokens: (B, P, C) with the levels one after the other; centres: (2, P) -> (B, P, C).
+
+        Sampling is spelt out as a weighted sum of rows of the value table, four corners a place: the same function as
+        sampling pictures, and many times faster on a processor. Pixels stay the last dimension until the
+        sum, where long rows keep the arithmetic quick.
+        """
+        b, p, c = tokens.shape
+        values = self.value_proj(tokens).view(b * p * self.heads, -1)  # a row per pixel and head
+        looks = (b, self.heads, self.levels, self.points)
+        weights = across(self.attention_weights, query).view(b, self.heads, -1, p).softmax(2).view(*looks, p)
+        offsets = across(self.sampling_offsets, query).view(*looks, 2, p).float()
+        heads = torch.arange(self.heads, dtype=torch.int32, device=tokens.device)[:, None, None]
+        images = torch.arange(b, dtype=torch.int32, device=tokens.device).view(b, 1, 1, 1)
+        table = images * (p * self.heads) + heads  # the row of an image's first pixel, per head
+        rows, shares = [], []
+        for level, (h, w) in enumerate(sizes):
+            # Offsets are in pixels of the level looked at; what lies outside it counts as zero.
+            columns = neighbours(centres[0] * w + offsets[:, :, level, :, 0] - 0.5, w)
+            lines = neighbours(centres[1] * h + offsets[:, :, level, :, 1] - 0.5, h)
+            for y, share_y in lines:
+                line, share_y = table + y * (w * self.heads), share_y * weights[:, :, level]
+                rows += [line + x * self.heads for x, _ in columns]
+                shares += [share_y * share_x for _, share_x in columns]
+            table = table + h * w * self.heads
+        row = torch.cat(rows, dim=2).permute(0, 3, 1, 2)  # (B, P, heads, 4 * levels * points)
+        share = torch.cat(shares, dim=2).permute(0, 3, 1, 2).to(values.dtype)
+        seen = F.embedding_bag(
+            row.flatten(0, 2), values, per_sample_weights=share.flatten(0, 2), mode="sum"
+        )
+        return self.output_proj(seen.view(b, p, c))
+
+
+def across(layer: nn.Linear, x: Tensor) -> Tensor:
+    """A linear layer with the pixels last in its result: (B, P, C) -> (B, C', P)."""
+    return layer.weight @ x.transpose(1, 2) + layer.bias[:, None]
+
+
+def neighbours(where: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
+    """The two pixels an axis coordinate lies between, and the share of each (zero outside the map)."""
+    low = where.floor()
+    past = where - low
+    return [
+        (pixel.clamp(0, length - 1).int(), share * ((pixel >= 0) & (pixel < length)))
+        for pixel, share in ((low, 1 - past), (low + 1, past))
+    ]
+
+
+class EncoderLayer(nn.Module):
+    """Deformable attention and a feed-forward network, each normalised after its residual."""
+
+    def __init__(self, channels: int, heads: int, levels: int, hidden: int) -> None:
+        super().__init__()
+        self.self_attn = DeformableAttention(channels, heads, levels)
+        self.norm1 = nn.LayerNorm(channels)
+        self.linear1 = nn.Linear(channels, hidden)
+        self.linear2 = nn.Linear(hidden, channels)
+        self.norm2 = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor, position: Tensor, sizes: list[Size], centres: Tensor) -> Tensor:
+        x = self.norm1(x + self.self_attn(x + position, x, sizes, centres))
+        return self.norm2(x + self.linear2(F.relu_(self.linear1(x))))
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What the pixel decoder says of a batch of snippets: enhanced maps (strides 32, 16, 8) and embeddings."""
+
+    maps: list[Tensor]  # (B, C, h, w) each
+    mask_features: Tensor  # (B, C, H / 4, W / 4)
+
+
+class PixelDecoder(nn.Module):
+    """The fused sequence (B, P, C) and res2 (B, D, H / 4, W / 4) to `Pixels`."""
+
+    def __init__(self, res2_width: int, options: LocaliserOptions, levels: int = 3) -> None:
+        super().__init__()
+        c = options.channels
+        self.level_embed = nn.Parameter(torch.zeros(levels, c))
+        self.layers = nn.ModuleList(
+            EncoderLayer(c, options.heads, levels, options.encoder_ffn) for _ in range(options.encoder_layers)
+        )
+        self.lateral = Conv(res2_width, c, 1, norm=nn.GroupNorm(32, c))
+        self.smooth = Conv(c, c, 3, norm=nn.GroupNorm(32, c), activation=F.relu_)
+        self.mask_features = nn.Conv2d(c, c, 1)
+
+    def forward(self, tokens: Tensor, sizes: list[Size], res2: Tensor) -> Pixels:
+        position = torch.cat(
+            [
+                sine_2d(h, w, tokens.shape[-1], tokens.device) + self.level_embed[i]
+                for i, (h, w) in enumerate(sizes)
+            ]
+        )
+        centres = pixel_centres(sizes, tokens.device)
+        for layer in self.layers:
+            tokens = layer(tokens, position, sizes, centres)
+        maps = [
+            level.transpose(1, 2).unflatten(2, size)
+            for level, size in zip(tokens.split([h * w for h, w in sizes], dim=1), sizes, strict=True)
+        ]
+        fine = self.lateral(res2)
+        fine = self.smooth(fine + F.interpolate(maps[-1], fine.shape[-2:], mode="bilinear", align_corners=False))
+        return Pixels(maps, self.mask_features(fine))
