@@ -11,13 +11,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from model.errors import ModelError
-from model.standin import seeded_tensor
+from model.standin import fill_with_stand_in
 
 # Ours -> the authors'. Applied in order to names of the form `<part>.<module path>`; the first match wins.
 _DECODER = "sem_seg_head.pixel_decoder."
@@ -102,9 +101,7 @@ class StandInWeights:
         self.salt = salt
 
     def fill(self, part: str, module: nn.Module) -> None:
-        for own, value in _entries(part, module):
-            name = checkpoint_name(part, own)
-            value.copy_(torch.from_numpy(np.asarray(seeded_tensor(name, tuple(value.shape), self.salt))))
+        fill_with_stand_in(module, self.salt, name_of=lambda own: checkpoint_name(part, own))
 
 
 class CheckpointWeights:
@@ -136,6 +133,13 @@ class CheckpointWeights:
             raise ModelError(f"{self.path}: does not fit this model's {part}: {told}")
         for name, value in wanted.items():
             value.copy_(self.tensors[name])
+
+
+def open_weights(checkpoint: str | None, salt: int = 0) -> Weights:
+    """The weights a configuration names: a file, or `stand-in`; raises `ModelError` when there are none."""
+    if checkpoint is None:
+        raise ModelError("no weights: give a checkpoint's path, or 'stand-in' for weights without meaning")
+    return StandInWeights(salt) if checkpoint == "stand-in" else CheckpointWeights(Path(checkpoint))
 
 
 def _entries(part: str, module: nn.Module) -> Iterable[tuple[str, Tensor]]:

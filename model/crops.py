@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.ops import roi_align
+from torchvision.ops import RoIAlign
 
 from model.options import Crop, CropAnchor
 
@@ -108,8 +108,8 @@ def _sample(
     if not len(frame_of):
         return images.new_zeros((0, 3, size, size), dtype=torch.float32)
     areas = _crop_areas(masks, mask_of, images.shape[-2:], crop, anchor, threshold)  # (V, 4)
-    picture = _roi_align(images.float(), frame_of, areas, size)  # (V, 3, size, size)
-    return picture.mul_(_roi_align(masks.float()[:, None], mask_of, areas, size))
+    picture = _align(images.float(), frame_of, areas, size)  # (V, 3, size, size)
+    return picture.mul_(_align(masks.float()[:, None], mask_of, areas, size))
 
 
 def _crop_areas(
@@ -134,9 +134,9 @@ def _crop_areas(
     return torch.cat([start, start + side], dim=1)
 
 
-def _roi_align(pictures: Tensor, index: Tensor, areas: Tensor, size: int) -> Tensor:
+def _align(pictures: Tensor, index: Tensor, areas: Tensor, size: int) -> Tensor:
     rois = torch.cat([index[:, None].to(areas.dtype), areas], dim=1)
-    return roi_align(pictures, rois, output_size=size, spatial_scale=1.0, sampling_ratio=-1, aligned=False)
+    return RoIAlign(output_size=size, spatial_scale=1.0, sampling_ratio=-1, aligned=False)(pictures, rois)
 
 
 def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:

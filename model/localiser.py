@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from model.audio_mask_dec import AudioMaskDec, Memory, Sounding
 from model.early_fusion import EarlyFusion
 from model.layers import Conv
-from model.options import LocaliserOptions
+from model.options import LocaliserOptions, Precision
 from model.pixel_decoder import PixelDecoder, Pixels
 from model.resnet import ResNet
 from model.swin import Swin
@@ -71,7 +71,7 @@ class Localiser(nn.Module):
         memory = self.observe(images.flatten(0, 1), audio.flatten(0, 1))
         return self.decode(unflatten(memory, b, t), with_earlier)
 
-    def for_inference(self) -> Localiser:
+    def for_inference(self, precision: Precision = "float32") -> Localiser:
         """Evaluation mode, no gradients, frozen normalisations folded into the convolutions."""
         self.eval().requires_grad_(False)
         for module in self.modules():

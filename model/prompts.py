@@ -1,8 +1,9 @@
 """From a word to its text embedding: prompt templates, their ensemble, and a memory of words already encoded.
 
 CLIP was trained on sentences, so a word is embedded as the mean of several sentences about it (Section 3.4).
-Encoding one takes about a tenth of a second on a CPU core; a vocabulary is edited far more often than it is
-replaced, hence the memory, which can outlive the process in a directory.
+Encoding them takes about a tenth of a second on a CPU core, and would take more than ten times as long if
+each were padded to the tower's whole context: the sentences about a word are woven into one tree instead, and
+words already encoded are remembered, in a file too if one is given.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import tempfile
 import zipfile
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,43 @@ def ensemble(embeddings: Tensor) -> Tensor:
         Shape: (..., D).
     """
     return F.normalize(F.normalize(embeddings, dim=-1).mean(dim=-2), dim=-1)
+
+
+@dataclass(frozen=True)
+class SentenceTree:
+    """Token sequences joined where they begin alike, laid out as one sequence of N nodes.
+
+    In a causal tower the state of a token depends on the tokens before it and on nothing else, so sentences
+    that begin alike share those states, and padding behind the last token is never looked at. Run with each
+    node seeing its ancestors only, the tree gives every sentence exactly the embedding it has by itself.
+    """
+
+    tokens: Tensor  # (N,) int64
+    positions: Tensor  # (N,) int64: place of each node in its sentences
+    visible: Tensor  # (N, N) bool: the nodes that each node sees, itself and its ancestors
+    ends: Tensor  # (P,) int64: the node on which each sentence ends
+
+    @classmethod
+    def of(cls, sentences: Sequence[Sequence[int]]) -> SentenceTree:
+        """Args: `sentences`: P token sequences without padding, none of them empty."""
+        nodes: dict[tuple[int, int], int] = {}  # (parent, token) -> node
+        parents: list[int] = []
+        positions: list[int] = []
+        ends: list[int] = []
+        for sentence in sentences:
+            node = -1
+            for position, token in enumerate(sentence):
+                parent, node = node, nodes.setdefault((node, token), len(nodes))
+                if node == len(parents):
+                    parents.append(parent)
+                    positions.append(position)
+            ends.append(node)
+        visible = torch.eye(len(parents), dtype=torch.bool)
+        for node, parent in enumerate(parents):  # a parent comes before its children
+            if parent >= 0:
+                visible[node] |= visible[parent]
+        tokens = [token for _, token in nodes]
+        return cls(torch.tensor(tokens), torch.tensor(positions), visible, torch.tensor(ends))
 
 
 def fingerprint(name: str, text_entries: Mapping[str, Tensor], templates: tuple[str, ...]) -> str:
@@ -138,8 +177,3 @@ class WordMemory:
             raise ValueError(f"expected words and float32 embeddings {expected}, found {embeddings.shape}")
         if not np.allclose(np.linalg.norm(embeddings, axis=1), 1.0, atol=1e-3):
             raise ValueError("expected unit vectors")
-
-
-def remembered(memory: WordMemory, words: Iterable[str]) -> list[str]:
-    """Those of `words` that `memory` lacks, each once, in order."""
-    return [word for word in dict.fromkeys(words) if memory.get(word) is None]

@@ -68,6 +68,31 @@ def clip_examples(wave: Tensor, count: int) -> Tensor:
     return F.pad(examples, (0, 0, 0, 0, 0, count - whole))
 
 
+class GridExamples:
+    """The whole-clip grid, over a stream: every T snippets are a clip, and its examples start 0.96 s apart.
+
+    Snippet i of a clip therefore hears from 0.04 i seconds before its own start, as a model trained on whole clips did. The
+    little of the past that takes is kept here. Snippets of one source, in order; with `per_second` > 1 the clips of the
+    interleaved seconds run side by side.
+    """
+
+    def __init__(self, clip: int, per_second: int = 1) -> None:
+        self.clip, self.per_second = clip, per_second
+        self._count = 0
+        self._past = torch.zeros(0)
+
+    def example(self, wave: Tensor) -> Tensor:
+        """The log-mel example (96, 64) of the next snippet, given its second of sound (16000,)."""
+        i = self._count // self.per_second % self.clip
+        early = i * (RATE_HZ - GRID_SAMPLES)
+        sound = torch.cat((self._past, wave))[-(RATE_HZ + early) :]
+        if len(sound) < RATE_HZ + early:
+            sound = F.pad(sound, (RATE_HZ + early - len(sound), 0))
+        self._count += 1
+        self._past = torch.cat((self._past, wave[: RATE_HZ // self.per_second]))[-2 * RATE_HZ :]
+        return log_mel(sound[:EXAMPLE_SAMPLES])
+
+
 class VGGish(nn.Module):
     """Log-mel examples to audio embeddings: (B, 96, 64) -> (B, 128), rectified, without PCA."""
 

@@ -1,0 +1,105 @@
+"""The capture node: one source, cut into snippets, at the pace the pipeline takes them (paper, Section 3.1).
+
+Picture and sound are aligned here, once; nothing downstream joins streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nodes.runtime import Lifeline, deliver, hand_over
+from streaming.clock import Clock
+from streaming.config import Config
+from streaming.errors import UserError
+from streaming.link import Sender
+from streaming.messages import End, Message, Preview
+from streaming.sources.base import PreviewSettings, Source
+from streaming.sources.file import FileSource
+
+
+def open_source(config: Config, clock: Clock) -> Source:
+    """The configured source; raises `UserError` for one that cannot be opened."""
+    s, o = config.source, config.output
+    if not s.uri:
+        raise UserError("source.uri: nothing to open; give --source FILE")
+    return FileSource(
+        Path(s.uri),
+        s.id,
+        clock=clock,
+        hop_s=s.hop_s,
+        pace=s.pace,
+        preview=PreviewSettings(max_side=o.preview_side, max_fps=o.preview_fps, quantiser=o.jpeg_quantiser)
+        if o.annotated
+        else None,
+        start_s=s.start_s,
+        video_stream=s.video_stream,
+        audio_stream=s.audio_stream,
+        threads=config.nodes.capture.threads,
+    )
+
+
+class CaptureStage:
+    """The source, and what is known of it."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.snippets = 0
+        self.end: End | None = None
+
+    def process(self, message: Message) -> list[Message]:
+        """Nothing comes in: capture begins the line."""
+        raise TypeError(f"the capture node takes no messages, got {type(message).__name__}")
+
+    def forget(self, source: str) -> None:
+        """Generations begin here."""
+
+    def request(self, name: str, args: Mapping[str, Any]) -> Any:
+        raise UserError(f"the capture node knows no request {name!r}")
+
+    def stats(self) -> dict[str, Any]:
+        duration = getattr(self.source, "duration_s", None)
+        counters = self.end.counters if self.end else {}
+        return {"snippets": self.snippets, "duration_s": duration, **counters}
+
+
+def run_capture(stage: CaptureStage, snippets: Sender, previews: Sender | None, lifeline: Lifeline) -> None:
+    """Read the source to its end, or until the supervisor says stop; then see the last message home."""
+
+    def counters() -> dict[str, Any]:
+        return {"dropped": snippets.dropped, "sent": snippets.sent}
+
+    place: Message | None = None
+    for message in stage.source:
+        if isinstance(message, Preview):
+            if previews is not None:
+                deliver(previews, message, lifeline)
+        elif isinstance(message, End):
+            stage.end = message
+        else:
+            place = message
+            deliver(snippets, message, lifeline)
+            stage.snippets += 1
+        if not lifeline.pulse(counters):
+            break
+    stage.source.close()
+    end = stage.end or _stopped(stage, place, lifeline.clock)
+    for sender in (snippets, previews):
+        if sender is not None:
+            sender.send(end, timeout_s=5.0 if lifeline.stopping else None)
+    for sender in (snippets, previews):
+        if sender is not None:
+            hand_over(sender, lifeline)
+
+
+def _stopped(stage: CaptureStage, last: Message | None, clock: Clock) -> End:
+    """The end of a source that was told to stop."""
+    return End(
+        source=stage.source.source_id,
+        generation=last.generation if last else 0,
+        seq=last.seq + 1 if last else 0,
+        t_ns=last.t_ns if last else 0,
+        emitted_ns=clock.wall_ns(),
+        reason="stopped",
+    )

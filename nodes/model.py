@@ -1,0 +1,108 @@
+"""The model node (paper, Section 3.3): features in, sounding masks with identities out.
+
+It keeps the sliding window and the tracks of every source; everything it does with them is in `model/live.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from model.checkpoint import Weights
+from model.live import LiveLocaliser
+from model.localiser import Localiser
+from model.options import LocaliserOptions
+from model.tracks import TrackOptions
+from streaming.config import Config
+from streaming.errors import UserError
+from streaming.messages import Features, Message, SoundingMasks
+
+FLOAT16_MAX = 60_000.0
+
+
+def localiser_options(config: Config) -> LocaliserOptions:
+    """What of the configuration decides the network's shape."""
+    m = config.model
+    return LocaliserOptions(
+        backbone=m.backbone,
+        window=m.window,
+        fusion=m.fusion,
+        fusion_levels=m.fusion_levels,
+        audio_prompt=m.audio_prompt,
+    )
+
+
+def track_options(config: Config) -> TrackOptions:
+    """The `tracks` section, less what only decides silence."""
+    return TrackOptions(**config.tracks.model_dump(exclude={"silence_dbfs", "offscreen_dbfs"}))
+
+
+class ModelStage:
+    """Features to sounding masks."""
+
+    def __init__(self, live: LiveLocaliser) -> None:
+        self.live = live
+        self.count = self.new_tracks = 0
+
+    @classmethod
+    def from_config(cls, config: Config, weights: Weights) -> ModelStage:
+        localiser = Localiser(localiser_options(config))
+        weights.fill("localiser", localiser)
+        localiser.for_inference(config.model.precision).to(device_of(config))
+        return cls(
+            LiveLocaliser(
+                localiser,
+                track_options(config),
+                config.model.resolved_selection,
+                silence_dbfs=config.tracks.silence_dbfs if config.model.behaviour == "paper" else None,
+            )
+        )
+
+    def process(self, message: Message) -> Iterable[Message]:
+        if not isinstance(message, Features):
+            return
+        step = self.live.step(
+            message.source,
+            message.generation,
+            message.seq,
+            message.t_ns,
+            message.image,
+            message.audio_embedding,
+            message.audio_dbfs,
+        )
+        self.count += 1
+        self.new_tracks += sum(sighting.new for sighting in step.sightings)
+        h, w = step.mask_logits.shape[-2:]
+        yield SoundingMasks(
+            **message.carry(**step.stage_ms),
+            image=message.image,
+            mask_logits=step.mask_logits.clamp(-FLOAT16_MAX, FLOAT16_MAX).cpu().numpy().astype(np.float16),
+            tracks=[{"id": s.track_id, "sounding": round(s.score, 4)} for s in step.sightings],
+            padded_size=(4 * h, 4 * w),
+            frame_size=message.frame_size,
+            frame_t_ns=message.frame_t_ns,
+            has_audio=message.has_audio,
+            audio_dbfs=message.audio_dbfs,
+            window_fill=step.window_fill,
+        )
+
+    def forget(self, source: str) -> None:
+        """Nothing to do: a window belongs to one generation, and ids must go on counting over them."""
+
+    def request(self, name: str, args: Mapping[str, Any]) -> Any:
+        raise UserError(f"the model node knows no request {name!r}")
+
+    def stats(self) -> dict[str, Any]:
+        return {"snippets": self.count, "objects": self.new_tracks}
+
+
+def device_of(config: Config) -> torch.device:
+    """The configured device; `auto` takes the first GPU where there is one."""
+    if config.model.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if config.model.device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"model.device: found {config.model.device!r}, but torch sees no GPU; expected cpu or auto")
+    return torch.device(config.model.device)

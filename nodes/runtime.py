@@ -1,0 +1,141 @@
+"""What every node does around its object: answer the supervisor, take a message, pass on what came of it.
+
+The object (a `Stage`) knows nothing of sockets and can be tested without any; the loop knows nothing of sound or
+pictures.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from streaming.clock import Clock
+from streaming.control import ControlClient
+from streaming.link import Receiver, Sender
+from streaming.messages import End, Message
+
+POLL_S = 0.25
+STATUS_NS = 1_000_000_000
+END_S = 600.0
+# Read as early as can be: a supervisor that dies while a node still loads its weights must be missed too.
+PARENT = os.getppid()
+
+
+class Stage(Protocol):
+    """What a node does with its messages."""
+
+    def process(self, message: Message) -> Iterable[Message]:
+        """What comes of a message, in order. `End` is passed on by the loop after this."""
+        ...
+
+    def forget(self, source: str) -> None:
+        """A new generation of `source` begins: nothing of the old one may live on."""
+        ...
+
+    def request(self, name: str, args: Mapping[str, Any]) -> Any:
+        """Answer a request of the supervisor; raises `UserError` or `ModelError` in one line."""
+        ...
+
+    def stats(self) -> dict[str, Any]:
+        """Counters, for the status and the summary."""
+        ...
+
+
+class Gate:
+    """Which messages are new: older generations and numbers already handled are not.
+
+    Links deliver at least once, so that nothing is lost with a consumer; this is where once is restored.
+    """
+
+    def __init__(self) -> None:
+        self._newest: dict[tuple[str, str, type], tuple[int, int]] = {}  # generation, number
+        self._generation: dict[str, int] = {}
+        self.turned_away = 0
+
+    def admits(self, message: Message, link: str = "") -> bool:
+        """Whether this is news, among what came over `link`."""
+        place = (message.generation, message.seq)
+        key = (link, message.source, type(message))
+        if place <= self._newest.get(key, (-1, -1)) or message.generation < self._generation.get(message.source, 0):
+            self.turned_away += 1
+            return False
+        self._newest[key] = place
+        return True
+
+    def begins_generation(self, message: Message) -> bool:
+        """Whether this is the first message of a generation that is not the source's first."""
+        before = self._generation.get(message.source)
+        self._generation[message.source] = message.generation
+        return before is not None and message.generation > before
+
+
+class Orphaned(Exception):
+    """The supervisor is gone; a node does not outlive it."""
+
+
+class Lifeline:
+    """Whether to go on: until the supervisor says stop, or is gone."""
+
+    def __init__(self, control: ControlClient, stage: Stage, clock: Clock) -> None:
+        self.control, self.stage, self.clock = control, stage, clock
+        self.stopping = False
+        self._told_ns = 0
+
+    def pulse(self, extra: Callable[[], dict[str, Any]] = dict) -> bool:
+        """Answer what was asked and tell how it goes; True while the node should go on."""
+        if os.getppid() != PARENT:
+            raise Orphaned
+        for request in self.control.poll():
+            if request.name == "stop":
+                self.stopping = True
+                self.control.reply(request, None)
+                continue
+            try:
+                self.control.reply(request, self.stage.request(request.name, request.args))
+            except Exception as error:  # whatever it is, whoever asked gets the answer and the node lives on
+                self.control.reply(request, error=str(error) or type(error).__name__)
+        if self.clock.monotonic_ns() - self._told_ns >= STATUS_NS:
+            self._told_ns = self.clock.monotonic_ns()
+            self.control.status({**self.stage.stats(), **extra()})
+        return not self.stopping
+
+
+def deliver(sender: Sender, message: Message, lifeline: Lifeline) -> bool:
+    """Send, and go on answering the supervisor while the consumer is busy; False when stopped instead."""
+    while not sender.send(message, timeout_s=POLL_S):
+        if not lifeline.pulse():
+            return False
+    return True
+
+
+def hand_over(sender: Sender, lifeline: Lifeline) -> None:
+    """Wait until the consumer has handled everything, `End` included."""
+    deadline_ns = lifeline.clock.monotonic_ns() + int(END_S * 1e9)
+    while not sender.end(timeout_s=POLL_S) and lifeline.clock.monotonic_ns() < deadline_ns:
+        lifeline.pulse()
+
+
+def run_stage(stage: Stage, receiver: Receiver, sender: Sender | None, lifeline: Lifeline, ends: int = 1) -> None:
+    """The loop of a node, until `ends` streams have ended or the supervisor says stop."""
+    gate = Gate()
+
+    def counters() -> dict[str, Any]:
+        return {"refused": receiver.refused, "repeated": gate.turned_away}
+
+    while ends and lifeline.pulse(counters):
+        message = receiver.receive(timeout_s=POLL_S)
+        if message is None or not gate.admits(message, receiver.origin):
+            continue
+        if gate.begins_generation(message):
+            stage.forget(message.source)
+        for outgoing in stage.process(message):
+            if sender is not None:
+                deliver(sender, outgoing, lifeline)
+        if isinstance(message, End):
+            ends -= 1
+            if sender is not None:
+                deliver(sender, message, lifeline)
+    receiver.acknowledge()
+    if sender is not None and not lifeline.stopping:
+        hand_over(sender, lifeline)

@@ -1,0 +1,186 @@
+"""Makes a node: its object, its links, its conversation with the supervisor. One function a node, one table."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.errors import ModelError
+from nodes.runtime import Lifeline, Orphaned, Stage, run_stage
+from streaming.clock import Clock
+from streaming.config import Config
+from streaming.control import ControlClient
+from streaming.errors import UserError
+from streaming.link import Receiver, Sender
+from streaming.messages import MessageError
+from streaming.security import SOCKET_DIR_PREFIX, Security
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every node is made with."""
+
+    config: Config
+    clock: Clock
+    security: Security | None
+    control: ControlClient
+
+    def receiver(self, *links: str) -> Receiver:
+        addresses = [getattr(self.config.links, link) for link in links]
+        return Receiver(addresses, clock=self.clock, security=self.security, name="+".join(links))
+
+    def sender(self, link: str, overflow: str = "block") -> Sender:
+        return Sender(
+            getattr(self.config.links, link),
+            overflow="latest" if overflow == "latest" else "block",
+            clock=self.clock,
+            security=self.security,
+            name=link,
+        )
+
+    def lifeline(self, stage: Stage) -> Lifeline:
+        return Lifeline(self.control, stage, self.clock)
+
+
+def capture(tools: Tools) -> Stage:
+    from nodes.capture import CaptureStage, open_source, run_capture
+
+    source = open_source(tools.config, tools.clock)
+    stage = CaptureStage(source)
+    overflow = tools.config.source.overflow
+    snippets = tools.sender("snippets", overflow)
+    previews = tools.sender("previews", overflow) if tools.config.output.annotated else None
+    tools.control.ready()
+    run_capture(stage, snippets, previews, tools.lifeline(stage))
+    for sender in (snippets, previews):
+        if sender is not None:
+            sender.close()
+    return stage
+
+
+def feature(tools: Tools) -> Stage:
+    from model.checkpoint import open_weights
+    from nodes.feature import FeatureStage
+
+    _set_threads(tools.config.nodes.feature.threads)
+    weights = open_weights(tools.config.model.checkpoint, tools.config.model.stand_in_salt)
+    return _in_line(tools, FeatureStage.from_config(tools.config, weights), ("snippets",), "features")
+
+
+def model(tools: Tools) -> Stage:
+    from model.checkpoint import open_weights
+    from nodes.model import ModelStage
+
+    _set_threads(tools.config.nodes.model.threads)
+    weights = open_weights(tools.config.model.checkpoint, tools.config.model.stand_in_salt)
+    return _in_line(tools, ModelStage.from_config(tools.config, weights), ("features",), "masks")
+
+
+def classification(tools: Tools) -> Stage:
+    from model.checkpoint import open_weights
+    from nodes.classification import ClassificationStage
+
+    _set_threads(tools.config.nodes.classification.threads)
+    weights = open_weights(tools.config.model.checkpoint, tools.config.model.stand_in_salt)
+    return _in_line(tools, ClassificationStage.from_config(tools.config, weights), ("masks",), "results")
+
+
+def recorder(tools: Tools) -> Stage:
+    from nodes.recorder import RecorderStage
+
+    stage = RecorderStage.from_config(tools.config, tools.clock)
+    links = ("results", "previews") if tools.config.output.annotated else ("results",)
+    try:
+        _in_line(tools, stage, links, None)
+    finally:
+        stage.close()
+    return stage
+
+
+NODES: dict[str, Callable[[Tools], Stage]] = {
+    "capture": capture,
+    "feature": feature,
+    "model": model,
+    "classification": classification,
+    "recorder": recorder,
+}
+
+
+def _in_line(tools: Tools, stage: Stage, links: tuple[str, ...], out: str | None) -> Stage:
+    receiver = tools.receiver(*links)
+    sender = tools.sender(out) if out else None
+    tools.control.ready()
+    run_stage(stage, receiver, sender, tools.lifeline(stage), ends=len(links))
+    receiver.close()
+    if sender is not None:
+        sender.close()
+    return stage
+
+
+def _set_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.set_num_interop_threads(1)
+
+
+def start(name: str, config: Config) -> int:
+    """Run a node to its end; its exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    clock = Clock()
+    security = Security(config.links.keys) if config.links.keys else None
+    control = ControlClient(str(config.links.control), clock=clock, node=name, security=security)
+    control.hello()
+    try:
+        stage = NODES[name](Tools(config, clock, security, control))
+        control.done(stage.stats())
+    except (UserError, ModelError) as error:
+        control.failed(str(error))
+        return 2
+    except Orphaned:
+        log.error("the supervisor is gone, so this node ends too")
+        _tidy_up_after_supervisor(config)
+        return 1
+    except MessageError as error:
+        log.error("a message that breaks its own schema: %s", error)
+        return 1
+    except Exception:
+        # A bug: the whole story for the log, the last line of it for the user.
+        traceback.print_exc()
+        return 1
+    finally:
+        control.close()
+    return 0
+
+
+def _tidy_up_after_supervisor(config: Config) -> None:
+    """Remove the private directory of sockets that only its owner would have removed."""
+    address = str(config.links.control)
+    directory = Path(address.removeprefix("ipc://")).parent
+    if address.startswith("ipc://") and directory.name.startswith(SOCKET_DIR_PREFIX):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def main() -> None:
+    """For a process of its own: `python -m nodes.start NAME SETTINGS.json`."""
+    name, settings = sys.argv[1:3]
+    with open(settings, encoding="utf-8") as file:
+        config = Config.model_validate_json(file.read())
+    # Skip the interpreter's slow goodbye: everything that matters has been closed.
+    code = start(name, config)
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

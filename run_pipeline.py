@@ -1,0 +1,224 @@
+"""OV-AVSS Live: which pixels are making sound, and what they are, in any words you type.
+
+The command: each sub-command is a function below; `python run_pipeline.py COMMAND --help` tells its options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+
+from streaming.errors import UserError
+
+CHECKPOINTS = (
+    "Get `model_ov_avss_{name}.pth` from the links in the README of github.com/ruohaoguo/ovavss (OneDrive or Baidu), "
+    "put it anywhere and give its path: --weights PATH (or model.checkpoint in a configuration). "
+    "To try the machinery without it: --weights stand-in; its masks and labels mean nothing."
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="run_pipeline.py", description=__doc__.splitlines()[0])
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, about: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=about, description=about)
+
+    run = command("run", "Run the pipeline over a source and write results.jsonl and annotated.mp4.")
+    run.add_argument("--source", metavar="FILE", help="a recording: any container and codec that FFmpeg reads")
+    run.add_argument("--model", metavar="NAME", help="preset of a model: r50 (default) or swinb")
+    run.add_argument("--weights", metavar="PATH", help="the authors' checkpoint, or 'stand-in' to try without one")
+    run.add_argument("--vocabulary", metavar="WORDS", help='what to look for: "dog, violin, train", or a YAML file')
+    run.add_argument("--out", metavar="DIR", help="where results go (default: runs/latest)")
+    run.add_argument("--pace", choices=("asap", "realtime"), help="as fast as possible (default), or as it was recorded")
+    run.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    _configurable(run)
+
+    check = command("check", "Check a configuration without starting anything.")
+    check.add_argument("config", type=Path, metavar="CONFIG", help="a YAML file, see configs/")
+    check.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+
+    node = command("node", "Run one node of a pipeline that spans several machines.")
+    node.add_argument("name", choices=("capture", "feature", "model", "classification", "recorder"))
+    _configurable(node)
+
+    words = command("vocabulary", "Show or replace the vocabulary of a running pipeline.")
+    words.add_argument("words", nargs="?", help='the new words, "dog, violin, train", or a YAML file')
+    words.add_argument("--out", default="runs/latest", metavar="DIR", help="the run's --out (default: runs/latest)")
+
+    keys = command("keys", "Make the CURVE keys that links between machines need.")
+    keys.add_argument("dir", type=Path, metavar="DIR")
+
+    bench = command("bench", "Measure every stage, the sliding step and the whole pipeline on this machine.")
+    bench.add_argument("--json", type=Path, metavar="FILE", default=Path("runs/bench.json"), help="where figures go")
+    bench.add_argument("--seconds", type=int, default=20, help="length of the clip the pipeline is timed on")
+    _configurable(bench)
+    bench.add_argument("--model", metavar="NAME", help="preset of a model: r50 (default) or swinb")
+    return top
+
+
+def _configurable(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", type=Path, metavar="FILE", help="a YAML configuration, see configs/")
+    command.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
+        help="any setting of the configuration, such as source.hop_s=0.5 (repeatable)",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    from streaming.clock import Clock
+    from streaming.config import load, nested, setting
+    from streaming.console import Watcher, print_table, summary
+    from streaming.supervisor import NodeFailure, Supervisor
+
+    given = {
+        ("source", "uri"): args.source,
+        ("source", "pace"): args.pace,
+        ("model", "name"): args.model,
+        ("model", "checkpoint"): args.weights,
+        ("output", "dir"): args.out,
+        ("vocabulary", "words"): args.vocabulary,
+    }
+    layers = [nested(key, value, f"--{option(key)}") for key, value in given.items() if value is not None]
+    config = load(args.config, model=args.model, settings=[*layers, *map(setting, args.settings)])
+    if not config.source.uri:
+        raise UserError("nothing to run: give --source FILE (or source.uri in a configuration)")
+    require_weights(config.model.name, config.model.checkpoint)
+    if config.model.checkpoint == "stand-in":
+        print("NOTE: stand-in weights: every mask and label of this run is meaningless.", file=sys.stderr)
+
+    clock = Clock()
+    begun_ns = clock.wall_ns()
+    pointer = Path(config.output.dir) / "control.json"
+    with Watcher(clock, quiet=args.quiet) as watcher:
+        supervisor = Supervisor(config, clock=clock, watch=watcher.watch, say=watcher.say)
+        for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signal_, lambda *_: supervisor.stop())
+        try:
+            pointer.parent.mkdir(parents=True, exist_ok=True)
+            pointer.write_text(json.dumps({"control": supervisor.config.links.control, "keys": config.links.keys}))
+            counters = supervisor.run()
+        except OSError as error:
+            raise UserError(f"{pointer.parent}: cannot be written ({error.strerror}); choose another --out") from error
+        except NodeFailure as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        finally:
+            pointer.unlink(missing_ok=True)
+    if not args.quiet:
+        first_ns = counters.get("recorder", {}).get("first_result_wall_ns")
+        startup_s = (first_ns - begun_ns) / 1e9 if first_ns else None
+        print_table(summary(counters, (clock.wall_ns() - begun_ns) / 1e9, startup_s))
+        print(f"written to {config.output.dir}")
+        if config.model.checkpoint == "stand-in":
+            print("Stand-in weights: these masks and labels mean nothing.")
+    return 0
+
+
+def option(key: tuple[str, ...]) -> str:
+    """The command-line option behind a configuration key."""
+    return {"uri": "source", "name": "model", "checkpoint": "weights", "dir": "out", "words": "vocabulary"}.get(key[-1], key[-1])
+
+
+def require_weights(name: str, checkpoint: str | None) -> None:
+    """Stop before anything starts when there are no weights; raises `UserError` that says where to get them."""
+    if checkpoint is None:
+        raise UserError(f"model {name!r} has no weights here. " + CHECKPOINTS.format(name=name))
+    if checkpoint != "stand-in" and not Path(checkpoint).is_file():
+        raise UserError(f"{checkpoint}: no such checkpoint. " + CHECKPOINTS.format(name=name))
+
+
+def check(args: argparse.Namespace) -> int:
+    from streaming.config import load, setting
+
+    config = load(args.config, settings=map(setting, args.settings))
+    print(f"{args.config}: valid (model {config.model.name}, source {config.source.uri or 'to be given'})")
+    return 0
+
+
+def node(args: argparse.Namespace) -> int:
+    from nodes.start import start
+    from streaming.config import load, setting
+
+    config = load(args.config, settings=map(setting, args.settings))
+    missing = [name for name, value in config.links.model_dump(exclude={"keys"}).items() if value is None]
+    if missing:
+        raise UserError(
+            f"a node by itself needs the addresses of its links: give links.{', links.'.join(missing)} "
+            "in the configuration that all machines share"
+        )
+    return start(args.name, config)
+
+
+def vocabulary(args: argparse.Namespace) -> int:
+    from model.errors import ModelError
+    from model.vocabulary import Vocabulary
+    from streaming.clock import Clock
+    from streaming.control import ControlClient
+    from streaming.security import Security
+
+    pointer = Path(args.out) / "control.json"
+    try:
+        where = json.loads(pointer.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{args.out}: no pipeline is running there; give the --out of the run") from error
+    client = ControlClient(
+        where["control"], clock=Clock(), security=Security(where["keys"]) if where["keys"] else None
+    )
+    try:
+        if args.words is None:
+            answer = client.call("vocabulary.get")
+        else:
+            chosen = Vocabulary.parse(args.words)
+            answer = client.call("vocabulary.set", {"words": list(chosen.words)}, deadline_s=60.0)
+    except ModelError as error:
+        raise UserError(str(error)) from error
+    finally:
+        client.close()
+    print(f"revision {answer['revision']}: {', '.join(answer['words'])}")
+    return 0
+
+
+def keys(args: argparse.Namespace) -> int:
+    from streaming.security import make_keys
+
+    print(f"keys written to {make_keys(args.dir)}; copy the directory to each machine and set links.keys to it")
+    return 0
+
+
+def bench(args: argparse.Namespace) -> int:
+    from benchmarks.pipeline import main as measure
+    from streaming.config import load, nested, setting
+
+    layers = [nested(("model", "name"), args.model, "--model")] if args.model else []
+    config = load(args.config, model=args.model, settings=[*layers, *map(setting, args.settings)])
+    return measure(config, args.json, args.seconds)
+
+
+COMMANDS = {
+    "run": run,
+    "check": check,
+    "node": node,
+    "vocabulary": vocabulary,
+    "keys": keys,
+    "bench": bench,
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        return COMMANDS[args.command](args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

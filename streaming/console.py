@@ -1,0 +1,105 @@
+"""What a person at the command line sees of a run: progress on a terminal, plain lines in a log, a summary at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from streaming.clock import Clock
+from streaming.supervisor import Node
+
+LINE_EVERY_NS = 10_000_000_000
+STAGES = ("capture", "feature", "observe", "decode", "track", "classify")
+
+
+class Watcher:
+    """Shows how a run goes: a bar where there is a terminal, a line every ten seconds where there is none."""
+
+    def __init__(self, clock: Clock, *, quiet: bool = False) -> None:
+        self.clock = clock
+        self.console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._lines = not self.console.is_terminal
+        self._quiet = quiet
+        self._told_ns = clock.monotonic_ns()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[told]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            disable=self._lines or quiet,
+        )
+        self._task = self._progress.add_task("starting", total=None, told="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def say(self, line: str) -> None:
+        """A line of a node's, above the bar."""
+        self.console.print(line, markup=False)
+
+    def watch(self, nodes: Mapping[str, Node]) -> None:
+        """Bring the display up to date."""
+        waiting = [name for name, node in nodes.items() if node.state == "starting"]
+        done = nodes["recorder"].counters.get("results", 0)
+        duration_s = nodes["capture"].counters.get("duration_s")
+        state = f"starting ({', '.join(waiting)})" if waiting else "running"
+        objects = nodes["recorder"].counters.get("objects", 0)
+        latency_ms = nodes["recorder"].counters.get("latency_p50_ms", 0)
+        told = f"{done} snippets, {objects} objects, latency {latency_ms:.0f} ms" if done else ""
+        total = None if duration_s is None else max(1, int(duration_s))
+        self._progress.update(self._task, description=state, completed=done, total=total, told=told)
+        now_ns = self.clock.monotonic_ns()
+        if self._lines and not self._quiet and now_ns - self._told_ns >= LINE_EVERY_NS:
+            self._told_ns = now_ns
+            of = "" if duration_s is None else f" of {duration_s:.1f} s"
+            self.say(f"{state}: {told or 'no result yet'}{of if told else ''}")
+
+
+def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s: float | None) -> Table:
+    """The end of a run as a table: what was processed, how fast, what was found, what was saved and lost."""
+    capture, recorder = counters.get("capture", {}), counters.get("recorder", {})
+    classification = counters.get("classification", {})
+    seconds = float(capture.get("seconds") or recorder.get("results", 0))
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    running_s = max(1e-9, wall_s - (startup_s or 0.0))
+
+    def row(name: str, value: str) -> None:
+        table.add_row(name, value)
+
+    row("seconds processed", f"{seconds:.1f}, as {recorder.get('results', 0)} snippets")
+    row("real-time factor", f"{seconds / running_s:.2f} ({running_s:.1f} s after {startup_s or 0:.1f} s of start-up)")
+    labels = recorder.get("labels", [])
+    row("objects found", f"{recorder.get('objects', 0)}{': ' + ', '.join(labels) if labels else ''}")
+    calls, saved = classification.get("clip_calls", 0), classification.get("clip_calls_saved", 0)
+    row("CLIP calls", f"{calls}, {saved} saved by the label cache")
+    stages = recorder.get("stage_ms", {})
+    known = [name for name in STAGES if name in stages] + [name for name in stages if name not in STAGES]
+    row("ms per snippet", ", ".join(f"{name} {stages[name]:.0f}" for name in known) or "none")
+    row("latency", f"p50 {recorder.get('latency_p50_ms', 0):.0f} ms, p95 {recorder.get('latency_p95_ms', 0):.0f} ms")
+    lost = {
+        "dropped": capture.get("dropped", 0),
+        "corrupt packets": capture.get("corrupt_packets", 0),
+        "gaps": capture.get("gaps", 0),
+        "messages refused": sum(c.get("refused", 0) for c in counters.values()),
+    }
+    row("drops", ", ".join(f"{count} {name}" for name, count in lost.items() if count) or "none")
+    return table
+
+
+def print_table(table: Table) -> None:
+    """To standard output, as wide as it needs."""
+    Console(file=sys.stdout, soft_wrap=True, highlight=False).print(table)

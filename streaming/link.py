@@ -1,0 +1,374 @@
+"""A link carries messages from one producer to one consumer, at the pace of the consumer.
+
+The consumer sends a credit when it is ready, and the producer answers each credit with one message, so
+nothing waits in between where it would grow old (measured with a slow consumer: 14 ms of age on arrival,
+against 15 s behind default queues). The credit names the last message that was handled; until then the sender
+keeps it, and sends it again when its consumer died and another came. Receivers drop what they have handled.
+
+    consumer to sender    [verb, consumer id, sender id, number of the last message handled]
+    sender to consumer    [sender id, number, frames of the message ...] or [notice]
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import socket
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+import zmq
+
+from streaming.clock import Clock
+from streaming.messages import MAX_PART_BYTES, Buffer, End, Message, MessageError, decode, encode
+from streaming.security import Security, Sockets
+
+WANT = b"want"  # the last message is handled, send one
+DONE = b"done"  # the last message is handled
+BYE = b"bye"  # the consumer leaves; what it has not handled is for its successor
+PROBE = b"probe"  # only there to learn whether the consumer's connection still stands
+BUSY = b"busy"  # another consumer is being served
+
+ID_BYTES = 8
+NOBODY = bytes(ID_BYTES)
+MAX_VERB_BYTES = 64
+POLL_S = 1.0
+REPEAT_S = 1.0  # a credit is repeated, for a sender that was restarted
+RETRY_S = 0.1  # and sooner while there is no connection to send it on
+LINGER_MS = 500  # a last credit may take so long to leave
+NEVER_NS = 2**63
+TURN = 1000  # what is read from a socket in one go
+
+log = logging.getLogger(__name__)
+
+
+class Sender:
+    """The producer's end. It listens; a thread of its own answers credits while the producer is busy.
+
+    One message may be on its way (kept until it is handled) and one may wait in the slot, so a producer is at
+    most two messages ahead of what its consumer has handled. When the slot is taken, `send` waits
+    (`overflow="block"`) or replaces the waiting message and counts it as dropped (`"latest"`).
+
+    There is one consumer at a time. Another one that asks is refused, logged and told, for as long as the
+    connection of the first stands; it goes on asking, and takes over when the first is gone.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        overflow: Literal["block", "latest"],
+        clock: Clock,
+        security: Security | None = None,
+        name: str = "",
+    ) -> None:
+        """Listens at once. Raises `UserError` for an address that is taken, malformed or not allowed."""
+        self.name = name or address
+        self.sent = 0  # messages handed to a consumer, each counted once
+        self.dropped = 0  # messages replaced in the slot
+        self.refused = 0  # credits that were no credits, or came from a second consumer
+        self._overflow = overflow
+        self._sockets = Sockets(security)
+        self._router = self._sockets.listen(zmq.ROUTER, address, max_bytes=MAX_VERB_BYTES, router_mandatory=1)
+        self.address = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._bell, self._ring = socket.socketpair()
+        self._bell.setblocking(False)
+        self._ring.setblocking(False)
+
+        self._id = os.urandom(ID_BYTES)
+        self._changed = threading.Condition()
+        self._slot: tuple[bool, Sequence[Buffer]] | None = None  # whether it may be replaced, and the frames
+        self._on_its_way: Sequence[Buffer] | None = None  # message number `sent`, until it is handled
+        self._sent_to: bytes | None = None  # the connection it was given to
+        self._route: bytes | None = None  # the connection of the consumer
+        self._consumer = self._rival = NOBODY
+        self._credit = False
+        self._closed = False
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._serve, name=f"sender {self.name}", daemon=True)
+        self._thread.start()
+
+    def send(self, message: Message, timeout_s: float | None = None) -> bool:
+        """Give a message to the link; from now on its arrays must not be written to.
+
+        Returns False when no room came within `timeout_s` (None: as long as it takes) or the sender was
+        closed. `End` always waits for room: it replaces no message and none replaces it. Raises
+        `MessageError` for a message that breaks its schema.
+        """
+        frames = encode(message)
+        replaces = self._overflow == "latest" and not isinstance(message, End)
+        with self._changed:
+            self._changed.wait_for(lambda: self._has_room(replaces) or self._is_over(), timeout_s)
+            if self._is_over() or not self._has_room(replaces):
+                return False
+            self.dropped += self._slot is not None
+            self._slot = (replaces, frames)
+            self._wake()
+        return True
+
+    def end(self, timeout_s: float) -> bool:
+        """Wait until the consumer has handled all that was sent; whether it has within `timeout_s`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._all_handled() or self._is_over(), timeout_s)
+            return self._all_handled()
+
+    def close(self) -> None:
+        """Stop listening; what has not been handled is lost. A `send` or `end` that waits returns False."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            self._changed.notify_all()
+            self._wake()
+        self._thread.join()
+        self._sockets.close()
+        self._bell.close()
+        self._ring.close()
+
+    def _has_room(self, replaces: bool) -> bool:
+        return self._slot is None or (replaces and self._slot[0])
+
+    def _all_handled(self) -> bool:
+        return self._slot is None and self._on_its_way is None
+
+    def _is_over(self) -> bool:
+        if self._failure is not None:
+            raise RuntimeError(f"link {self.name} has broken down") from self._failure
+        return self._closed
+
+    def _wake(self) -> None:
+        with suppress(BlockingIOError):  # full of rings that the thread has yet to hear
+            self._ring.send(b"!")
+
+    # What follows runs in the sender's own thread.
+
+    def _serve(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._router, zmq.POLLIN)
+        poller.register(self._bell.fileno(), zmq.POLLIN)
+        try:
+            while not self._closed:
+                if self._bell.fileno() in dict(poller.poll(int(POLL_S * 1000))):
+                    self._bell.recv(4096)
+                with self._changed:
+                    self._hear()
+                    self._advance()
+        except Exception as error:
+            log.exception("%s: the link has broken down", self.name)
+            with self._changed:
+                self._failure = error
+                self._changed.notify_all()
+
+    def _hear(self) -> None:
+        """Take the credits that have come; a flood of them is taken in turns with the rest of the work."""
+        for _ in range(TURN):
+            try:
+                route, *frames = self._router.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            if [len(frame) for frame in frames[1:]] == [ID_BYTES] * 3 and frames[0] in (WANT, DONE, BYE):
+                verb, consumer, sender, number = frames
+                self._on_credit(route, verb, consumer, sender, int.from_bytes(number))
+            else:
+                self.refused += 1
+                if _worth_a_line(self.refused):
+                    log.warning("%s: refused %d so far: not a credit", self.name, self.refused)
+
+    def _on_credit(self, route: bytes, verb: bytes, consumer: bytes, sender: bytes, number: int) -> None:
+        if route != self._route and (verb == BYE or not self._adopt(route, consumer)):
+            return
+        if self._on_its_way is not None and (sender, number) == (self._id, self.sent):
+            self._on_its_way = None
+            self._changed.notify_all()
+        if verb == BYE:
+            self._route = None
+        # A credit that crossed with the message it asks for is a repeated one: the message is not sent twice.
+        self._credit = verb == WANT and (self._on_its_way is None or self._sent_to != route)
+
+    def _adopt(self, route: bytes, consumer: bytes) -> bool:
+        """Whether a connection becomes the consumer's: it does unless another consumer's still stands."""
+        if self._route is None or consumer == self._consumer or self._tell(self._route, PROBE) == "gone":
+            self._route, self._consumer = route, consumer
+            return True
+        self.refused += 1
+        if consumer != self._rival:
+            self._rival = consumer
+            log.error("%s: refused a second consumer while the first one is there", self.name)
+        self._tell(route, BUSY)
+        return False
+
+    def _advance(self) -> None:
+        """Answer the credit, if there is one, with the message that is due, if there is one."""
+        if not self._credit or self._route is None:
+            return
+        if self._on_its_way is None:
+            if self._slot is None:
+                return
+            self._on_its_way, self._slot = self._slot[1], None
+            self.sent += 1
+            self._changed.notify_all()
+        self._credit = False
+        outcome = self._tell(self._route, self._id, self.sent.to_bytes(ID_BYTES), *self._on_its_way)
+        if outcome == "sent":
+            self._sent_to = self._route
+        elif outcome == "gone":
+            self._route = None
+
+    def _tell(self, route: bytes, *frames: Buffer) -> Literal["sent", "full", "gone"]:
+        """Send to a connection, if it still stands and has room."""
+        try:
+            self._router.send_multipart([route, *frames], zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return "full"
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            return "gone"
+        return "sent"
+
+
+@dataclass(eq=False)
+class _Line:
+    """What a receiver knows of one of its senders."""
+
+    address: str
+    socket: zmq.Socket
+    sender: bytes = NOBODY
+    number: int = 0  # of the last message that came
+    handled: int = 0  # of the last message that was handled
+    ask_ns: int = 0  # when to send the next credit
+
+
+class Receiver:
+    """The consumer's end of one link, or of several, which are then served in turn. For use by one thread.
+
+    With several senders each has a credit of its own, so that none waits for another; at most one message of
+    each is waiting here.
+    """
+
+    def __init__(
+        self,
+        addresses: str | Sequence[str],
+        *,
+        clock: Clock,
+        security: Security | None = None,
+        name: str = "",
+    ) -> None:
+        """Connects, now or when the senders appear. Raises `UserError` for an address that is not allowed."""
+        addresses = [addresses] if isinstance(addresses, str) else addresses
+        self.name = name or ", ".join(addresses)
+        self.refused = 0  # messages that were damaged, or of another schema
+        self._clock = clock
+        self._id = os.urandom(ID_BYTES)
+        self._sockets = Sockets(security)
+        self._poller = zmq.Poller()
+        self._lines: list[_Line] = []  # the one that was served last comes last
+        self._serving: _Line | None = None
+        for address in addresses:
+            # Without `immediate`, credits would pile up for a sender that is not there.
+            dealer = self._sockets.connect(
+                zmq.DEALER, address, max_bytes=MAX_PART_BYTES, linger=LINGER_MS, immediate=1
+            )
+            self._poller.register(dealer, zmq.POLLIN)
+            self._lines.append(_Line(address, dealer))
+
+    def receive(self, timeout_s: float) -> Message | None:
+        """The next message, or None when none came within `timeout_s`. The one before counts as handled.
+
+        Damaged messages are counted in `refused`, logged and passed over.
+        """
+        self._finish()
+        deadline_ns = self._clock.monotonic_ns() + int(timeout_s * 1e9)
+        while True:
+            now_ns = self._clock.monotonic_ns()
+            for line in self._lines:
+                if line.ask_ns <= now_ns:
+                    asked = self._tell(line, WANT)
+                    line.ask_ns = now_ns + int((REPEAT_S if asked else RETRY_S) * 1e9)
+            wake_ns = min([deadline_ns, *(line.ask_ns for line in self._lines)])
+            ready = dict(self._poller.poll(max(0, math.ceil((wake_ns - now_ns) / 1e6))))
+            for line in self._lines:
+                if line.socket in ready and (message := self._take(line)) is not None:
+                    self._lines.remove(line)
+                    self._lines.append(line)
+                    return message
+            if self._clock.monotonic_ns() >= deadline_ns:
+                return None
+
+    @property
+    def origin(self) -> str:
+        """The address that the last message came from."""
+        return self._serving.address if self._serving is not None else ""
+
+    def acknowledge(self) -> None:
+        """Tell the sender that the last message has been handled, without asking for the next one."""
+        if (line := self._finish()) is not None:
+            self._tell(line, DONE)
+
+    def close(self) -> None:
+        """Leave. A message that has not been acknowledged is for the consumer that comes next."""
+        for line in self._lines:
+            self._tell(line, BYE)
+        self._lines.clear()
+        self._sockets.close()
+
+    def _finish(self) -> _Line | None:
+        """Note that the last message has been handled, and that its sender may be asked again."""
+        line, self._serving = self._serving, None
+        if line is not None:
+            line.handled, line.ask_ns = line.number, 0
+        return line
+
+    def _tell(self, line: _Line, verb: bytes) -> bool:
+        """Send a credit; whether there is a connection to send it on."""
+        try:
+            number = line.handled.to_bytes(ID_BYTES)
+            line.socket.send_multipart([verb, self._id, line.sender, number], zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def _take(self, line: _Line) -> Message | None:
+        """The message that has come on a line, if it is a good and new one."""
+        for _ in range(TURN):
+            try:
+                frames = [frame.buffer for frame in line.socket.recv_multipart(zmq.NOBLOCK, copy=False)]
+            except zmq.Again:
+                return None
+            if len(frames) == 1 and frames[0] in (PROBE, BUSY):
+                if frames[0] == BUSY:
+                    log.warning("%s: %s serves another consumer, waiting", self.name, line.address)
+                continue
+            if [len(frame) for frame in frames[:2]] != [ID_BYTES] * 2:
+                self._refuse(line, "neither a message nor a notice")
+                continue
+            sender, number = bytes(frames[0]), int.from_bytes(frames[1])
+            if sender != line.sender:
+                line.sender, line.handled = sender, 0
+            line.number, line.ask_ns = number, 0
+            if number <= line.handled:
+                continue
+            try:
+                message = decode(frames[2:])
+            except MessageError as error:
+                self._refuse(line, str(error))
+                line.handled = number
+                continue
+            line.ask_ns = NEVER_NS
+            self._serving = line
+            return message
+        return None
+
+    def _refuse(self, line: _Line, reason: str) -> None:
+        self.refused += 1
+        if _worth_a_line(self.refused):
+            log.warning("%s: refused %d so far, from %s: %s", self.name, self.refused, line.address, reason)
+
+
+def _worth_a_line(count: int) -> bool:
+    """Whether the `count`-th mishap of a kind is logged: a flood of them must not fill the disk."""
+    return count <= 10 or count % 1000 == 0

@@ -1,0 +1,263 @@
+"""What a run has found, one JSON line per snippet: written, read back and compared.
+
+The keys are described in docs/results.md. A line's bytes depend on the result alone, save for the three keys
+of `TIMING_KEYS`, so two runs over the same recording can be held against each other.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Self
+
+from streaming.errors import UserError
+from streaming.messages import Result
+from streaming.rle import check_rle
+
+RESULTS_VERSION = 1
+TIMING_KEYS = ("stage_ms", "latency_ms", "wall_time")
+SILENCE_DBFS = -120.0
+"""The level written for digital silence, whose true level JSON cannot hold."""
+
+log = logging.getLogger(__name__)
+
+
+def result_line(result: Result, *, wall_ns: int) -> str:
+    """Returns the line for one result, without its line feed.
+
+    Args:
+        wall_ns: the time of writing (`Clock.wall_ns()`), from which `latency_ms` and `wall_time` follow.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    line = {
+        "v": RESULTS_VERSION,
+        "source": result.source,
+        "generation": result.generation,
+        "seq": result.seq,
+        "t_s": _rounded(result.t_ns / 1e9, 6),
+        "window_fill": result.window_fill,
+        "tracks": [_track(track) for track in result.tracks],
+        "audio_dbfs": _rounded(max(result.audio_dbfs, SILENCE_DBFS), 2),
+        "offscreen": result.offscreen,
+        "has_audio": result.has_audio,
+        "gap": result.gap,
+        "vocabulary_revision": result.vocabulary_revision,
+        "stage_ms": {stage: _rounded(ms, 3) for stage, ms in result.stage_ms.items()},
+        "latency_ms": _rounded((wall_ns - result.emitted_ns) / 1e6, 3),
+        "wall_time": _iso_utc(wall_ns),
+    }
+    return json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+class ResultsWriter:
+    """Writes `results.jsonl`; a crash at any moment leaves whole lines and at most one torn last one.
+
+    Each line reaches the file in a single write as soon as it is added. When the disk refuses, what was
+    written of that line is taken back, so that the file ends with the last whole result.
+
+    Args:
+        append: go on with a file that an earlier recorder of the same run left, its torn last line cut off.
+
+    Raises:
+        UserError: the file cannot be opened or written.
+    """
+
+    def __init__(self, path: str | Path, *, append: bool = False) -> None:
+        self.path = Path(path)
+        self.lines = 0
+        with _told_in_one_line(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = io.FileIO(self.path, "a+" if append else "w")
+            self._end = self._whole_lines_end()
+            self._file.truncate(self._end)
+
+    def write(self, result: Result, *, wall_ns: int) -> None:
+        """Appends the result's line."""
+        line = result_line(result, wall_ns=wall_ns).encode() + b"\n"
+        with _told_in_one_line(self.path):
+            try:
+                written = self._file.write(line)
+                if written != len(line):
+                    raise OSError(f"only {written} of {len(line)} bytes could be written")
+            except OSError:
+                self._file.truncate(self._end)
+                raise
+        self._end += len(line)
+        self.lines += 1
+
+    def close(self) -> None:
+        """Closes the file; a second call does nothing."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _whole_lines_end(self) -> int:
+        position = self._file.seek(0, os.SEEK_END)
+        while position:
+            start = max(0, position - 65_536)
+            self._file.seek(start)
+            newline = (self._file.read(position - start) or b"").rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            position = start
+        return 0
+
+
+def read_results(path: str | Path) -> Iterator[dict[str, Any]]:
+    """Yields each line of a `results.jsonl` as a dictionary, checked against the schema.
+
+    A last line without its line feed is what a crash leaves; it is left out, with a warning.
+
+    Raises:
+        UserError: the file cannot be read, or a line does not hold; it names the file, the line and the key.
+    """
+    path = Path(path)
+    with _told_in_one_line(path), path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                log.warning("%s:%d: the last line was torn by a crash and is left out", path, number)
+                return
+            try:
+                result = json.loads(line.decode())
+                _check(result, LINE, "")
+            except (ValueError, RecursionError) as error:
+                raise UserError(
+                    f"{path}:{number}: no line of results (v {RESULTS_VERSION}): {error}"
+                ) from None
+            yield result
+
+
+def first_difference(a: str | Path, b: str | Path) -> str | None:
+    """Returns in words where two files of results first differ, timing left out; None when they agree."""
+    for number, (left, right) in enumerate(zip_longest(read_results(a), read_results(b)), start=1):
+        if left is None or right is None:
+            return f"line {number}: only {b if left is None else a} has it"
+        for timing in TIMING_KEYS:
+            del left[timing], right[timing]
+        if list(left) != list(right):
+            return f"line {number}: the keys are {', '.join(left)} and {', '.join(right)}"
+        for key, value in left.items():
+            if json.dumps(value) != json.dumps(right[key]):
+                return f"line {number}: {key}: {_shown(value)} and {_shown(right[key])}"
+    return None
+
+
+def same_results(a: str | Path, b: str | Path) -> bool:
+    """Tells whether two files of results agree in every byte but those of `TIMING_KEYS`."""
+    return first_difference(a, b) is None
+
+
+def _track(track: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": track["id"],
+        "label": track["label"],
+        "labels": [{"name": label["name"], "p": _rounded(label["p"], 4)} for label in track["labels"]],
+        "sounding": _rounded(track["sounding"], 4),
+        "mask": {"size": list(track["mask"]["size"]), "counts": track["mask"]["counts"]},
+        "box": [int(side) for side in track["box"]],
+        "area": int(track["area"]),
+    }
+
+
+def _rounded(number: float, decimals: int) -> float:
+    """A float of few decimals, never the negative zero that would print differently."""
+    return round(float(number), decimals) + 0.0
+
+
+def _iso_utc(wall_ns: int) -> str:
+    seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1_000_000:03d}Z"
+
+
+# A type stands for a value of it, (x, None) for x or null, [x] for a list of x, {str: x} for a map to x, any
+# other dict for its keys.
+TRACK = {
+    "id": int,
+    "label": (str, None),
+    "labels": [{"name": str, "p": float}],
+    "sounding": float,
+    "mask": {"size": [int], "counts": str},
+    "box": [int],
+    "area": int,
+}
+LINE = {
+    "v": int,
+    "source": str,
+    "generation": int,
+    "seq": int,
+    "t_s": float,
+    "window_fill": int,
+    "tracks": [TRACK],
+    "audio_dbfs": float,
+    "offscreen": bool,
+    "has_audio": bool,
+    "gap": bool,
+    "vocabulary_revision": int,
+    "stage_ms": {str: float},
+    "latency_ms": float,
+    "wall_time": str,
+}
+
+
+def _check(value: Any, schema: Any, where: str) -> None:
+    """Raises ValueError with the key, what was found and what was expected."""
+    if isinstance(schema, type):
+        if type(value) is not schema and not (schema is float and type(value) is int):
+            raise ValueError(f"{where}: found {_shown(value)}, expected {schema.__name__}")
+        if schema is float and not math.isfinite(value):
+            raise ValueError(f"{where}: found {value}, expected a finite number")
+    elif isinstance(schema, tuple):
+        if value is not None:
+            _check(value, schema[0], where)
+    elif isinstance(schema, list):
+        _check(value, list, where)
+        for index, entry in enumerate(value):
+            _check(entry, schema[0], f"{where}[{index}]")
+    else:
+        _check(value, dict, where or "the line")
+        keys = dict.fromkeys(value, schema[str]) if str in schema else schema
+        for key, entry in keys.items():
+            inner = f"{where}.{key}" if where else key
+            if key not in value:
+                raise ValueError(f"{inner} is missing")
+            _check(value[key], entry, inner)
+        if schema is TRACK:
+            _check_mask(value, where)
+        if schema is LINE and value["v"] != RESULTS_VERSION:
+            raise ValueError(f"v: found {value['v']}, expected {RESULTS_VERSION}")
+
+
+def _check_mask(track: dict[str, Any], where: str) -> None:
+    if len(track["mask"]["size"]) != 2 or len(track["box"]) != 4:
+        raise ValueError(f"{where}: expected mask.size of two and box of four numbers")
+    try:
+        check_rle(track["mask"])
+    except ValueError as error:
+        raise ValueError(f"{where}.mask: {error}") from None
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+@contextmanager
+def _told_in_one_line(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
