@@ -60,7 +60,7 @@ class Sounding:
     @property
     def scores(self) -> Tensor:
         """(B, N): probability that the query is a sounding object (Eq. 3)."""
-        return self.sound_logits.softmax(-1)[..., 0]
+        return self.sound_logits.float().softmax(-1)[..., 0]
 
     def mask_logits(self, snippets: slice = slice(None), queries: Tensor | slice = slice(None)) -> Tensor:
         """(B, N', T', H / 4, W / 4): masks of the chosen queries in the chosen snippets (Eq. 4)."""
@@ -163,7 +163,7 @@ class AudioMaskDec(nn.Module):
         for level, x in enumerate(pixels.maps):
             h, w = x.shape[-2:]
             memory = x.flatten(2).transpose(1, 2) + self.level_embed.weight[level]
-            prepared.append((memory, memory + sine_2d(h, w, x.shape[1], x.device)))
+            prepared.append((memory, memory + sine_2d(h, w, x.shape[1], x.device).to(x.dtype)))
             # Bilinear resizing commutes with the dot product of Eq. 4: the masks that only guide attention
             # can be computed at the level's own size.
             small = F.interpolate(pixels.mask_features, (h, w), mode="bilinear", align_corners=False)
@@ -184,7 +184,7 @@ class AudioMaskDec(nn.Module):
             raise ValueError(f"window of {t} snippets, but the model was made for {self.window}")
         place = self.query_embed.weight.expand(b, -1, -1)
         x = self.query_feat.weight.expand(b, -1, -1)
-        time = sine_axis(t, x.shape[-1], x.device)  # (T, C)
+        time = sine_axis(t, x.shape[-1], x.device).to(x.dtype)  # (T, C)
 
         x, audio, audio_place = self.listen(x, place, memory.audio)
         answers = [self.answer(x, memory)]

@@ -48,16 +48,20 @@ class BiAttention(nn.Module):
         With a single query the projections of the pixels can be moved to its side: the logits are pixels @ (Wq' k),
         and the values are projected after they have been averaged. The same function, without a pass of P x C x inner.
         """
-        wq = self.visual_query.weight.unflatten(0, (self.heads, -1))  # (heads, d, C)
-        bq = self.visual_query.bias.unflatten(0, (self.heads, -1))
-        wv = self.visual_value.weight.unflatten(0, (self.heads, -1))
-        bv = self.visual_value.bias.unflatten(0, (self.heads, -1))
-        key = self.audio_key(audio).unflatten(-1, (self.heads, -1)) * self.scale  # (B, heads, d)
-        logits = torch.einsum("bpc,bhc->bhp", pixels, torch.einsum("hdc,bhd->bhc", wq, key))
+        wq, bq = self._per_head(self.visual_query)
+        wv, bv = self._per_head(self.visual_value)
+        key = self.audio_key(audio).float().unflatten(-1, (self.heads, -1)) * self.scale  # (B, heads, d)
+        seen_from = pixels.float()
+        logits = torch.einsum("bpc,bhc->bhp", seen_from, torch.einsum("hdc,bhd->bhc", wq, key))
         logits = (logits + torch.einsum("hd,bhd->bh", bq, key)[..., None]).clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
-        seen = torch.einsum("bhp,bpc->bhc", logits.softmax(dim=-1), pixels)
+        seen = torch.einsum("bhp,bpc->bhc", logits.softmax(dim=-1), seen_from)
         values = torch.einsum("hdc,bhc->bhd", wv, seen) + bv
-        return self.audio_out(values.flatten(1))
+        return self.audio_out(values.flatten(1).to(pixels.dtype))
+
+    def _per_head(self, layer: nn.Linear) -> tuple[Tensor, Tensor]:
+        """Weight (heads, d, C) and bias (heads, d) in float32: logits of thousands of pixels want the digits."""
+        shape = (self.heads, -1)
+        return layer.weight.float().unflatten(0, shape), layer.bias.float().unflatten(0, shape)
 
 
 class Add(nn.Module):

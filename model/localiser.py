@@ -50,6 +50,8 @@ class Localiser(nn.Module):
 
     def represent(self, images: Tensor, audio: Tensor) -> tuple[list[Tensor], Pixels, Tensor]:
         """Backbone maps, pixel decoder output and fused audio of images (B, 3, H, W) and audio (B, A)."""
+        dtype = self.pixel_decoder.level_embed.dtype
+        images, audio = images.to(dtype, memory_format=torch.channels_last), audio.to(dtype)
         maps = self.backbone(images)
         res2, res3, res4, res5 = maps
         sizes = [(x.shape[-2], x.shape[-1]) for x in (res5, res4, res3)]
@@ -72,12 +74,16 @@ class Localiser(nn.Module):
         return self.decode(unflatten(memory, b, t), with_earlier)
 
     def for_inference(self, precision: Precision = "float32") -> Localiser:
-        """Evaluation mode, no gradients, frozen normalisations folded into the convolutions."""
+        """Evaluation mode, no gradients, frozen normalisations folded into the convolutions.
+
+        `bfloat16` halves the time where a processor has it; places in the picture are computed in float32 either way.
+        """
         self.eval().requires_grad_(False)
         for module in self.modules():
             if isinstance(module, Conv):
                 module.fold()
-        return self
+        self.backbone.to(memory_format=torch.channels_last)
+        return self.to(torch.bfloat16 if precision == "bfloat16" else torch.float32)
 
 
 def unflatten(memory: Memory, b: int, t: int) -> Memory:

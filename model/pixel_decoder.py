@@ -49,8 +49,9 @@ class DeformableAttention(nn.Module):
         b, p, c = tokens.shape
         values = self.value_proj(tokens).view(b * p * self.heads, -1)  # a row per pixel and head
         looks = (b, self.heads, self.levels, self.points)
-        weights = across(self.attention_weights, query).view(b, self.heads, -1, p).softmax(2).view(*looks, p)
-        offsets = across(self.sampling_offsets, query).view(*looks, 2, p).float()
+        weights = across(self.attention_weights, query).float().view(b, self.heads, -1, p).softmax(2)
+        weights = weights.view(*looks, p)
+        offsets = across(self.sampling_offsets, query).float().view(*looks, 2, p)
         heads = torch.arange(self.heads, dtype=torch.int32, device=tokens.device)[:, None, None]
         images = torch.arange(b, dtype=torch.int32, device=tokens.device).view(b, 1, 1, 1)
         table = images * (p * self.heads) + heads  # the row of an image's first pixel, per head
@@ -131,7 +132,7 @@ class PixelDecoder(nn.Module):
                 sine_2d(h, w, tokens.shape[-1], tokens.device) + self.level_embed[i]
                 for i, (h, w) in enumerate(sizes)
             ]
-        )
+        ).to(tokens.dtype)
         centres = pixel_centres(sizes, tokens.device)
         for layer in self.layers:
             tokens = layer(tokens, position, sizes, centres)

@@ -70,8 +70,10 @@ def make_clip(
     width: int = 160,
     height: int = 96,
     rotation: int = 0,
+    mirrored: bool = False,
     pixel_aspect: Fraction | None = None,
     video_codec: str = "mpeg4",
+    pixel_format: str = "yuv420p",
     rate_hz: int = 44_100,
     layout: str | None = "stereo",
     audio_codec: str = "aac",
@@ -84,13 +86,13 @@ def make_clip(
     frame_times_s: when each frame is shown, in place of an even rate. layout: None for a clip without sound.
     audio_s: where the sound begins and ends, in place of the whole clip. hole_s: sound that is left out, as
     if it had been lost. bursts_s: when frames are lit and the tone sounds. rotation: degrees anticlockwise to
-    turn the frames for display, written as a display matrix.
+    turn the frames for display, written as a display matrix; mirrored: left and right are exchanged by one.
     """
     if frame_times_s is None:
         frame_times_s = [float(i / Fraction(fps)) for i in range(round(duration_s * Fraction(fps)))]
     with av.open(str(path), "w") as container:
         video: Any = container.add_stream(video_codec, rate=Fraction(fps).limit_denominator(10_000))
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.width, video.height, video.pix_fmt = width, height, pixel_format
         video.bit_rate = 2_000_000
         video.codec_context.thread_count = 1
         ticks = 90_000 if video_codec != "mpeg4" else 30_000
@@ -99,6 +101,8 @@ def make_clip(
             video.codec_context.sample_aspect_ratio = pixel_aspect
         if rotation:
             video.set_display_rotation(rotation)
+        if mirrored:
+            video.set_display_matrix([-65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30])
         events: list[tuple[float, Any, Any]] = []
         for number, t_s in enumerate(frame_times_s):
             lit = any(begin - 1e-9 <= t_s < end - 1e-9 for begin, end in bursts_s)

@@ -148,6 +148,21 @@ def test_a_turned_picture_is_turned_upright(tmp_path: Path, rotation: int) -> No
     assert previews[0].frame_size == expected.shape[:2]
 
 
+def test_a_mirrored_picture_is_turned_about(tmp_path: Path) -> None:
+    (snippet,), _, _ = play(make_clip(tmp_path / "clip.mp4", duration_s=1.0, mirrored=True, layout=None))
+    assert np.abs(snippet.frame.astype(int) - draw_frame(24)[:, ::-1]).mean() < 12
+
+
+@pytest.mark.parametrize("pixel_format", ["gray", "yuv444p10le", "yuva420p", "bgra", "yuv411p", "rgb48le"])
+def test_any_pixel_format(tmp_path: Path, pixel_format: str) -> None:
+    path = make_clip(
+        tmp_path / "clip.mkv", duration_s=1.0, video_codec="ffv1", pixel_format=pixel_format, layout=None
+    )
+    (snippet,), (preview,), _ = play(path, preview=PreviewSettings())
+    assert frame_number(snippet.frame) == 24
+    assert frame_number(decoded(preview.jpegs[-1])) == 24
+
+
 @pytest.mark.parametrize(("aspect", "size"), [(Fraction(4, 3), (96, 213)), (Fraction(1, 2), (192, 160))])
 def test_pixels_that_are_not_square_are_made_square(
     tmp_path: Path, aspect: Fraction, size: tuple[int, int]
