@@ -28,7 +28,7 @@ class Memory(NamedTuple):
     audio: Tensor  # (..., A) fused audio token
     keys: list[Tensor]  # per decoder layer (..., P of its level, C), position of space included, of time not
     values: list[Tensor]  # per decoder layer (..., P of its level, C)
-    level_features: list[Tensor]  # per level (..., P, C): mask features at the level's size
+    level_features: list[Tensor]  # per level (..., C, P): mask features at the level's size
     mask_features: Tensor  # (..., C, H / 4, W / 4)
 
 
@@ -167,7 +167,7 @@ class AudioMaskDec(nn.Module):
             # Bilinear resizing commutes with the dot product of Eq. 4: the masks that only guide attention
             # can be computed at the level's own size.
             small = F.interpolate(pixels.mask_features, (h, w), mode="bilinear", align_corners=False)
-            level_features.append(small.flatten(2).transpose(1, 2))
+            level_features.append(small.flatten(2))
         keys, values = [], []
         for i, layer in enumerate(self.layers):
             memory, placed = prepared[i % self.levels]
@@ -224,6 +224,6 @@ class AudioMaskDec(nn.Module):
     def where_to_look(answer: Sounding, features: Tensor) -> Tensor:
         """(B, N, T * P) bool: the next layer reads inside the present mask, or everywhere where that is empty."""
         with torch.no_grad():
-            logits = answer.mask_embeddings @ features.flatten(1, 2).transpose(1, 2)
-            inside = logits >= 0
+            logits = answer.mask_embeddings[:, None] @ features  # (B, T, N, P)
+            inside = (logits >= 0).transpose(1, 2).flatten(2)
             return inside | ~inside.any(dim=-1, keepdim=True)

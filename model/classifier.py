@@ -25,11 +25,11 @@ from torch.overrides import TorchFunctionMode
 from model.checkpoint import Weights
 from model.errors import ModelError
 from model.options import Precision
+from model.precision import dtype_of
 from model.prompts import TEMPLATES, SentenceTree, WordMemory, ensemble, fingerprint, prompts
 
 # The paper's epsilon in Eq. 6, as in the authors' code.
 TEMPERATURE = 100.0
-DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class OpenVocabularyClassifier:
@@ -58,7 +58,7 @@ class OpenVocabularyClassifier:
         self.name = name
         self.templates = templates
         self.device = torch.device(device)
-        self.dtype = DTYPES[precision]
+        self.dtype = dtype_of(precision, self.device)
         self.tokenizer = _tokenizer(name)
         # Placed and rounded first, filled afterwards: the weights are never held twice.
         self.model: Any = build_clip(name).requires_grad_(False).eval().to(self.device, self.dtype)

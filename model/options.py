@@ -24,7 +24,8 @@ Selection = Literal["sounding", "class-score"]
 # Which 0.975 s of sound a snippet hears: the start of its own second, or the example that the reference
 # cuts for it from the whole clip on a 0.96 s grid (0.04 s earlier with every snippet).
 AudioGrid = Literal["second", "clip"]
-Precision = Literal["float32", "bfloat16"]
+# `auto`: bfloat16 where the hardware computes it natively, float32 elsewhere.
+Precision = Literal["auto", "float32", "bfloat16"]
 Behaviour = Literal["paper", "reference"]
 
 

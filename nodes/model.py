@@ -51,7 +51,7 @@ class ModelStage:
     def from_config(cls, config: Config, weights: Weights) -> ModelStage:
         localiser = Localiser(localiser_options(config))
         weights.fill("localiser", localiser)
-        localiser.for_inference(config.model.precision).to(device_of(config))
+        localiser.for_inference(config.model.precision, device_of(config))
         return cls(
             LiveLocaliser(
                 localiser,

@@ -250,7 +250,8 @@ def _wait(processes: list[subprocess.Popen[str]], timeout_s: float | None) -> No
 def environment(threads: int) -> dict[str, str]:
     """What a node's process is told: where the code is, and how to share the cores.
 
-    Libraries get their number of threads, and none spins while it waits: the cores belong to all nodes.
+    Libraries get their number of threads, and those that wait for each other soon stop spinning: the cores belong to all
+    nodes. (Never spinning is worse: a layer of the model is over before a sleeping thread has woken.)
     """
     count = str(threads)
     paths = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
@@ -259,7 +260,7 @@ def environment(threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,
-        "OMP_WAIT_POLICY": "passive",
+        "GOMP_SPINCOUNT": "1000",
     }
 
 

@@ -1,0 +1,27 @@
+"""Which arithmetic to use where: `auto` takes bfloat16 where the hardware computes it natively.
+
+Parity and evaluation want float32; a live picture wants the half of the time and memory that bfloat16 saves.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from model.options import Precision
+
+
+def dtype_of(precision: Precision, device: torch.device | str = "cpu") -> torch.dtype:
+    """The number format that `precision` means on `device`."""
+    if precision == "auto":
+        return torch.bfloat16 if computes_bfloat16(torch.device(device)) else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16 (elsewhere it is emulated, and slower than float32)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16") or has.get("bf16"))
