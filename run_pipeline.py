@@ -14,27 +14,35 @@ from pathlib import Path
 from streaming.errors import UserError
 
 CHECKPOINTS = (
-    "Get `model_ov_avss_{name}.pth` from the links in the README of github.com/ruohaoguo/ovavss (OneDrive or Baidu), "
-    "put it anywhere and give its path: --weights PATH (or model.checkpoint in a configuration). "
-    "To try the machinery without it: --weights stand-in; its masks and labels mean nothing."
+    "Get `model_ov_avss_{name}.pth` from the links in the README of github.com/ruohaoguo/ovavss "
+    "(OneDrive or Baidu), put it anywhere and give its path: --weights PATH (or model.checkpoint in a "
+    "configuration). To try the machinery without it: --weights stand-in; its masks and labels mean nothing."
 )
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="run_pipeline.py", description=__doc__.splitlines()[0])
+    top = argparse.ArgumentParser(prog="run_pipeline.py", description=(__doc__ or "").splitlines()[0])
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, about: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=about, description=about)
 
     run = command("run", "Run the pipeline over a source and write results.jsonl and annotated.mp4.")
-    run.add_argument("--source", metavar="FILE", help="a recording: any container and codec that FFmpeg reads")
+    run.add_argument(
+        "--source", metavar="FILE", help="a recording: any container and codec that FFmpeg reads"
+    )
     run.add_argument("--model", metavar="NAME", help="preset of a model: r50 (default) or swinb")
-    run.add_argument("--weights", metavar="PATH", help="the authors' checkpoint, or 'stand-in' to try without one")
-    run.add_argument("--vocabulary", metavar="WORDS", help='what to look for: "dog, violin, train", or a YAML file')
+    run.add_argument(
+        "--weights", metavar="PATH", help="the authors' checkpoint, or 'stand-in' to try without one"
+    )
+    run.add_argument(
+        "--vocabulary", metavar="WORDS", help='what to look for: "dog, violin, train", or a YAML file'
+    )
     run.add_argument("--out", metavar="DIR", help="where results go (default: runs/latest)")
-    run.add_argument("--pace", choices=("asap", "realtime"), help="as fast as possible (default), or as it was recorded")
+    run.add_argument(
+        "--pace", choices=("asap", "realtime"), help="as fast as possible (default), or as it was recorded"
+    )
     run.add_argument("--quiet", action="store_true", help="no progress, no summary")
     _configurable(run)
 
@@ -48,13 +56,17 @@ def parser() -> argparse.ArgumentParser:
 
     words = command("vocabulary", "Show or replace the vocabulary of a running pipeline.")
     words.add_argument("words", nargs="?", help='the new words, "dog, violin, train", or a YAML file')
-    words.add_argument("--out", default="runs/latest", metavar="DIR", help="the run's --out (default: runs/latest)")
+    words.add_argument(
+        "--out", default="runs/latest", metavar="DIR", help="the run's --out (default: runs/latest)"
+    )
 
     keys = command("keys", "Make the CURVE keys that links between machines need.")
     keys.add_argument("dir", type=Path, metavar="DIR")
 
     bench = command("bench", "Measure every stage, the sliding step and the whole pipeline on this machine.")
-    bench.add_argument("--json", type=Path, metavar="FILE", default=Path("runs/bench.json"), help="where figures go")
+    bench.add_argument(
+        "--json", type=Path, metavar="FILE", default=Path("runs/bench.json"), help="where figures go"
+    )
     bench.add_argument("--seconds", type=int, default=20, help="length of the clip the pipeline is timed on")
     _configurable(bench)
     bench.add_argument("--model", metavar="NAME", help="preset of a model: r50 (default) or swinb")
@@ -88,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
     if not config.source.uri:
         raise UserError("nothing to run: give --source FILE (or source.uri in a configuration)")
     require_weights(config.model.name, config.model.checkpoint)
+    words_of(config.vocabulary.words)
     if config.model.checkpoint == "stand-in":
         print("NOTE: stand-in weights: every mask and label of this run is meaningless.", file=sys.stderr)
 
@@ -100,10 +113,14 @@ def run(args: argparse.Namespace) -> int:
             signal.signal(signal_, lambda *_: supervisor.stop())
         try:
             pointer.parent.mkdir(parents=True, exist_ok=True)
-            pointer.write_text(json.dumps({"control": supervisor.config.links.control, "keys": config.links.keys}))
+            pointer.write_text(
+                json.dumps({"control": supervisor.config.links.control, "keys": config.links.keys})
+            )
             counters = supervisor.run()
         except OSError as error:
-            raise UserError(f"{pointer.parent}: cannot be written ({error.strerror}); choose another --out") from error
+            raise UserError(
+                f"{pointer.parent}: cannot be written ({error.strerror}); choose another --out"
+            ) from error
         except NodeFailure as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -121,21 +138,39 @@ def run(args: argparse.Namespace) -> int:
 
 def option(key: tuple[str, ...]) -> str:
     """The command-line option behind a configuration key."""
-    return {"uri": "source", "name": "model", "checkpoint": "weights", "dir": "out", "words": "vocabulary"}.get(key[-1], key[-1])
+    return {
+        "uri": "source",
+        "name": "model",
+        "checkpoint": "weights",
+        "dir": "out",
+        "words": "vocabulary",
+    }.get(key[-1], key[-1])
 
 
 def require_weights(name: str, checkpoint: str | None) -> None:
-    """Stop before anything starts when there are no weights; raises `UserError` that says where to get them."""
+    """Raises `UserError` that says where to get weights when there are none."""
     if checkpoint is None:
         raise UserError(f"model {name!r} has no weights here. " + CHECKPOINTS.format(name=name))
     if checkpoint != "stand-in" and not Path(checkpoint).is_file():
         raise UserError(f"{checkpoint}: no such checkpoint. " + CHECKPOINTS.format(name=name))
 
 
+def words_of(words: list[str] | str) -> tuple[str, ...]:
+    """The words a vocabulary setting means; raises `UserError` before anything starts."""
+    from model.errors import ModelError
+    from model.vocabulary import Vocabulary
+
+    try:
+        return (Vocabulary.parse(words) if isinstance(words, str) else Vocabulary(tuple(words))).words
+    except ModelError as error:
+        raise UserError(str(error)) from error
+
+
 def check(args: argparse.Namespace) -> int:
     from streaming.config import load, setting
 
     config = load(args.config, settings=map(setting, args.settings))
+    words_of(config.vocabulary.words)
     print(f"{args.config}: valid (model {config.model.name}, source {config.source.uri or 'to be given'})")
     return 0
 
@@ -155,8 +190,6 @@ def node(args: argparse.Namespace) -> int:
 
 
 def vocabulary(args: argparse.Namespace) -> int:
-    from model.errors import ModelError
-    from model.vocabulary import Vocabulary
     from streaming.clock import Clock
     from streaming.control import ControlClient
     from streaming.security import Security
@@ -173,10 +206,8 @@ def vocabulary(args: argparse.Namespace) -> int:
         if args.words is None:
             answer = client.call("vocabulary.get")
         else:
-            chosen = Vocabulary.parse(args.words)
-            answer = client.call("vocabulary.set", {"words": list(chosen.words)}, deadline_s=60.0)
-    except ModelError as error:
-        raise UserError(str(error)) from error
+            words = list(words_of(args.words))
+            answer = client.call("vocabulary.set", {"words": words}, deadline_s=30.0 + 0.2 * len(words))
     finally:
         client.close()
     print(f"revision {answer['revision']}: {', '.join(answer['words'])}")
@@ -186,7 +217,9 @@ def vocabulary(args: argparse.Namespace) -> int:
 def keys(args: argparse.Namespace) -> int:
     from streaming.security import make_keys
 
-    print(f"keys written to {make_keys(args.dir)}; copy the directory to each machine and set links.keys to it")
+    print(
+        f"keys written to {make_keys(args.dir)}; copy the directory to each machine and set links.keys to it"
+    )
     return 0
 
 

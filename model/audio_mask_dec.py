@@ -1,17 +1,19 @@
-"""AudioMaskDec, the audio-conditioned Transformer decoder (Section 3.3, Figure 3), with its sound and mask heads.
+"""AudioMaskDec, the audio-conditioned Transformer decoder (Section 3.3, Figure 3), with its sound and mask
+heads.
 
 Learnt object queries read the pixels of all snippets of the window, hear its audio, and say for every object
 whether it sounds (Eq. 3) and where it is in each snippet (Eq. 4).
 
 What a snippet contributes does not depend on its place in the window, but for a position code of time that is
-linear in the keys. So the decoder is in two parts: `remember` projects a snippet once, and `forward` runs over
-any window of remembered snippets. A sliding window pays for the second part only.
+linear in the keys. So the decoder is in two parts: `remember` projects a snippet once, and `forward` runs
+over any window of remembered snippets. A sliding window pays for the second part only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +25,23 @@ from model.pixel_decoder import Pixels
 
 
 class Memory(NamedTuple):
-    """What the decoder keeps of snippets; every tensor begins with (B, T), or (B,) for a batch of single ones."""
+    """What the decoder keeps of snippets; tensors begin with (B, T), or (B,) for a batch of single ones."""
 
     audio: Tensor  # (..., A) fused audio token
     keys: list[Tensor]  # per decoder layer (..., P of its level, C), position of space included, of time not
     values: list[Tensor]  # per decoder layer (..., P of its level, C)
     level_features: list[Tensor]  # per level (..., C, P): mask features at the level's size
     mask_features: Tensor  # (..., C, H / 4, W / 4)
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Memory:
+        """The same memory with every tensor changed alike."""
+        return Memory(
+            change(self.audio),
+            [change(x) for x in self.keys],
+            [change(x) for x in self.values],
+            [change(x) for x in self.level_features],
+            change(self.mask_features),
+        )
 
 
 def window_of(snippets: list[Memory]) -> Memory:
@@ -42,7 +54,9 @@ def window_of(snippets: list[Memory]) -> Memory:
         audio=stack([s.audio for s in snippets]),
         keys=[stack(list(layer)) for layer in zip(*(s.keys for s in snippets), strict=True)],
         values=[stack(list(layer)) for layer in zip(*(s.values for s in snippets), strict=True)],
-        level_features=[stack(list(level)) for level in zip(*(s.level_features for s in snippets), strict=True)],
+        level_features=[
+            stack(list(level)) for level in zip(*(s.level_features for s in snippets), strict=True)
+        ],
         mask_features=stack([s.mask_features for s in snippets]),
     )
 
@@ -124,6 +138,11 @@ class FeedForward(nn.Module):
 class DecoderLayer(nn.Module):
     """Figure 3: pixels of all snippets, the other objects, the window's audio, a feed-forward network."""
 
+    pixels: Attention
+    objects: Attention
+    audio: Attention | None
+    feed_forward: FeedForward
+
     def __init__(self, channels: int, heads: int, hidden: int, hears: bool) -> None:
         super().__init__()
         self.pixels = Attention(channels, heads)
@@ -133,7 +152,7 @@ class DecoderLayer(nn.Module):
 
 
 class AudioMaskDec(nn.Module):
-    """Snippets' pixels and audio to sounding objects; T is `options.window`, fixed by the learnt audio positions."""
+    """Pixels and audio to sounding objects; the learnt audio positions fix T to `options.window`."""
 
     def __init__(self, options: LocaliserOptions, levels: int = 3) -> None:
         super().__init__()
@@ -155,6 +174,9 @@ class AudioMaskDec(nn.Module):
         self.sound_head = nn.Linear(c, 2)
         self.mask_head = MLP(c, c, c, c)
 
+    def _figure_3(self) -> Iterator[DecoderLayer]:
+        return cast("Iterator[DecoderLayer]", iter(self.layers))
+
     # Once per snippet ------------------------------------------------------------------------------------
 
     def remember(self, pixels: Pixels, audio: Tensor) -> Memory:
@@ -169,7 +191,7 @@ class AudioMaskDec(nn.Module):
             small = F.interpolate(pixels.mask_features, (h, w), mode="bilinear", align_corners=False)
             level_features.append(small.flatten(2))
         keys, values = [], []
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self._figure_3()):
             memory, placed = prepared[i % self.levels]
             keys.append(layer.pixels.project(1, placed))
             values.append(layer.pixels.project(2, memory))
@@ -190,12 +212,12 @@ class AudioMaskDec(nn.Module):
         answers = [self.answer(x, memory)]
         if self.audio_self is not None and audio is not None:
             audio = self.audio_self.attend(audio, audio_place, audio, audio_place)
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self._figure_3()):
             keys = memory.keys[i] + layer.pixels.shift_keys(time)[:, None]
             allowed = self.where_to_look(answers[-1], memory.level_features[i % self.levels])
             x = layer.pixels(x, place, keys.flatten(1, 2), memory.values[i].flatten(1, 2), allowed)
             x = layer.objects.attend(x, place, x, place)
-            if layer.audio is not None:
+            if layer.audio is not None and audio is not None:
                 x = layer.audio.attend(x, place, audio, audio_place)
             x = layer.feed_forward(x)
             answers.append(self.answer(x, memory))
@@ -222,7 +244,7 @@ class AudioMaskDec(nn.Module):
 
     @staticmethod
     def where_to_look(answer: Sounding, features: Tensor) -> Tensor:
-        """(B, N, T * P) bool: the next layer reads inside the present mask, or everywhere where that is empty."""
+        """(B, N, T * P) bool: inside the present mask, or everywhere where that is empty."""
         with torch.no_grad():
             logits = answer.mask_embeddings[:, None] @ features  # (B, T, N, P)
             inside = (logits >= 0).transpose(1, 2).flatten(2)

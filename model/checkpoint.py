@@ -1,7 +1,7 @@
 """Weights in the authors' published layout, and the table between its names and ours.
 
-A checkpoint is a `.pth` with its tensors under `model` (or a safetensors file with the same names). Every module
-takes its own part of it; a missing, extra or misshapen entry is an error that lists the names.
+A checkpoint is a `.pth` with its tensors under `model` (or a safetensors file with the same names). Every
+module takes its own part of it; a missing, extra or misshapen entry is an error that lists the names.
 """
 
 from __future__ import annotations
@@ -75,7 +75,12 @@ PARTS = {
     "clip": ("clip_adapter.clip_model.",),
 }
 # In the file but of no use here: constants that the code holds or derives, and the loss's class weights.
-UNUSED = ("clip_adapter.pixel_mean", "clip_adapter.pixel_std", "criterion.empty_weight", "relative_position_index")
+UNUSED = (
+    "clip_adapter.pixel_mean",
+    "clip_adapter.pixel_std",
+    "criterion.empty_weight",
+    "relative_position_index",
+)
 
 
 def checkpoint_name(part: str, own: str) -> str:
@@ -95,7 +100,7 @@ class Weights(Protocol):
 
 
 class StandInWeights:
-    """Weights that are a pure function of name, shape and salt: right in shape and scale, without any meaning."""
+    """A pure function of name, shape and salt: right in shape and scale, without any meaning."""
 
     def __init__(self, salt: int = 0) -> None:
         self.salt = salt

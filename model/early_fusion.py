@@ -4,8 +4,8 @@ The maps of strides 32, 16 and 8 are projected to one width and laid out as one 
 audio token attends to the pixels (Eq. 1), and the pixels attend to the audio token (Eq. 2).
 
 As published, each side is layer-normalised first, both directions share one attention matrix, a learnt gate
-scales what is added, and it is added to the *normalised* input. And since a snippet has a single audio token, the
-softmax of Eq. 2 runs over one key and is always 1: every pixel receives the same vector.
+scales what is added, and it is added to the *normalised* input. And since a snippet has a single audio
+token, the softmax of Eq. 2 runs over one key and is always 1: every pixel receives the same vector.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LOGIT_LIMIT = 50_000.0
 
 
 class BiAttention(nn.Module):
-    """Bi-directional cross-attention of one audio token (B, A) with pixels (B, P, C); returns both, updated."""
+    """Cross-attention both ways of one audio token (B, A) and pixels (B, P, C); returns both, updated."""
 
     def __init__(self, visual: int, audio: int, inner: int, heads: int) -> None:
         super().__init__()
@@ -45,8 +45,9 @@ class BiAttention(nn.Module):
     def attend_to_pixels(self, pixels: Tensor, audio: Tensor) -> Tensor:
         """Eq. 1: (B, P, C), (B, A) -> (B, A).
 
-        With a single query the projections of the pixels can be moved to its side: the logits are pixels @ (Wq' k),
-        and the values are projected after they have been averaged. The same function, without a pass of P x C x inner.
+        With a single query the projections of the pixels can be moved to its side: the logits are pixels @
+        (Wq' k), and the values are projected after they have been averaged. The same function, without a
+        pass of P x C x inner.
         """
         wq, bq = self._per_head(self.visual_query)
         wv, bv = self._per_head(self.visual_value)
@@ -59,7 +60,7 @@ class BiAttention(nn.Module):
         return self.audio_out(values.flatten(1).to(pixels.dtype))
 
     def _per_head(self, layer: nn.Linear) -> tuple[Tensor, Tensor]:
-        """Weight (heads, d, C) and bias (heads, d) in float32: logits of thousands of pixels want the digits."""
+        """Weight (heads, d, C) and bias (heads, d), in float32: thousands of logits want the digits."""
         shape = (self.heads, -1)
         return layer.weight.float().unflatten(0, shape), layer.bias.float().unflatten(0, shape)
 
@@ -76,7 +77,7 @@ class Add(nn.Module):
 
 
 class EarlyFusion(nn.Module):
-    """Feature maps [res5, res4, res3] and audio (B, A) to one fused sequence (B, P, C) and fused audio (B, A)."""
+    """Maps [res5, res4, res3] and audio (B, A) to a fused sequence (B, P, C) and fused audio (B, A)."""
 
     def __init__(self, widths: list[int], options: LocaliserOptions) -> None:
         super().__init__()
@@ -96,7 +97,9 @@ class EarlyFusion(nn.Module):
                 self.exchange = None
 
     def forward(self, maps: list[Tensor], audio: Tensor) -> tuple[Tensor, Tensor]:
-        levels = [project(x).flatten(2).transpose(1, 2) for project, x in zip(self.projections, maps, strict=True)]
+        levels = [
+            project(x).flatten(2).transpose(1, 2) for project, x in zip(self.projections, maps, strict=True)
+        ]
         if self.exchange is None:
             return torch.cat(levels, dim=1), audio
         if self.multi_level:
@@ -104,5 +107,3 @@ class EarlyFusion(nn.Module):
         # Table 3 without multi-level: sound meets the strongest semantics only, the map of stride 32.
         coarse, audio = self.exchange(levels[0], audio)
         return torch.cat([coarse, *levels[1:]], dim=1), audio
-
-

@@ -1,7 +1,7 @@
 """OV-AVSS over a stream: one `step` a snippet, for any number of sources.
 
-Backbone, early fusion and pixel decoder see each snippet once; AudioMaskDec runs over the newest T; queries become
-candidates and candidates become tracks.
+Backbone, early fusion and pixel decoder see each snippet once; AudioMaskDec runs over the newest T; queries
+become candidates and candidates become tracks.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class LiveLocaliser:
 
 def single(memory: Memory) -> Memory:
     """The only snippet of a batch of one, without the batch dimension."""
-    return Memory(*([x[0] for x in part] if isinstance(part, list) else part[0] for part in memory))
+    return memory.mapped(lambda x: x[0])
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class Localiser(nn.Module):
         return maps, self.pixel_decoder(tokens, sizes, res2), audio
 
     def observe(self, images: Tensor, audio: Tensor) -> Memory:
-        """Snippets by themselves: images (B, 3, H, W) normalised and padded, audio (B, A) -> what is kept of each."""
+        """Snippets alone: images (B, 3, H, W) normalised and padded, audio (B, A) -> what is kept of each."""
         _, pixels, audio = self.represent(images, audio)
         return self.audio_mask_dec.remember(pixels, audio)
 
@@ -74,7 +74,9 @@ class Localiser(nn.Module):
         memory = self.observe(images.flatten(0, 1), audio.flatten(0, 1))
         return self.decode(unflatten(memory, b, t), with_earlier)
 
-    def for_inference(self, precision: Precision = "float32", device: torch.device | str = "cpu") -> Localiser:
+    def for_inference(
+        self, precision: Precision = "float32", device: torch.device | str = "cpu"
+    ) -> Localiser:
         """Evaluation mode on a device, no gradients, frozen normalisations folded into the convolutions.
 
         Places in the picture are computed in float32 whatever the precision.
@@ -83,13 +85,10 @@ class Localiser(nn.Module):
         for module in self.modules():
             if isinstance(module, Conv):
                 module.fold()
-        self.backbone.to(memory_format=torch.channels_last)
+        self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self.to(device, dtype_of(precision, device))
 
 
 def unflatten(memory: Memory, b: int, t: int) -> Memory:
     """(B * T, ...) to (B, T, ...) in every tensor of a memory."""
-    return Memory(*(
-        [x.unflatten(0, (b, t)) for x in part] if isinstance(part, list) else part.unflatten(0, (b, t))
-        for part in memory
-    ))  # fmt: skip
+    return memory.mapped(lambda x: x.unflatten(0, (b, t)))

@@ -2,8 +2,8 @@
 
     python -m model.parity FIXTURE.npz
 
-Which kind of fixture it is, its entries tell: a whole localisation pass, the crops CLIP is shown, or the scores.
-One line per quantity with its relative L2 error; exit status 0 when every error is within bounds.
+Which kind of fixture it is, its entries tell: a whole localisation pass, the crops CLIP is shown, or the
+scores. One line per quantity with its relative L2 error; exit status 0 when every error is within bounds.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ KINDS = {"arch": (localise, 1e-4), "regions": (crops, 2e-3), "class_iou": (metri
 
 
 def compare(path: Path) -> tuple[list[tuple[str, float]], float]:
-    """Every quantity's relative L2 error, and the bound they must keep; raises `ModelError` on a bad fixture."""
+    """Each quantity's relative L2 error, and the bound they must keep; raises `ModelError` otherwise."""
     try:
         with np.load(path) as file:
             fixture = {name: file[name] for name in file.files}
@@ -111,7 +111,9 @@ def compare(path: Path) -> tuple[list[tuple[str, float]], float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m model.parity", description="Compare with recorded numbers.")
+    parser = argparse.ArgumentParser(
+        prog="python -m model.parity", description="Compare with recorded numbers."
+    )
     parser.add_argument("fixture", type=Path, help="a fixture: localisation, crops or metrics (.npz)")
     try:
         errors, bound = compare(parser.parse_args().fixture)

@@ -1,7 +1,7 @@
 """The pixel decoder (Section 3.3): a multi-scale deformable attention Transformer over the fused sequence.
 
-It returns the enhanced maps that AudioMaskDec reads and the high-resolution per-pixel embeddings that masks are
-dot products with.
+It returns the enhanced maps that AudioMaskDec reads and the high-resolution per-pixel embeddings that masks
+are dot products with.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class DeformableAttention(nn.Module):
     def forward(self, query: Tensor, tokens: Tensor, sizes: list[Size], centres: Tensor) -> Tensor:
         """query, tokens: (B, P, C) with the levels one after the other; centres: (2, P) -> (B, P, C).
 
-        Sampling is spelt out as a weighted sum of rows of the value table, four corners a place: the same function as
-        sampling pictures, and many times faster on a processor. Pixels stay the last dimension until the
-        sum, where long rows keep the arithmetic quick.
+        Sampling is spelt out as a weighted sum of rows of the value table, four corners a place: the same
+        function as sampling pictures, and many times faster on a processor. Pixels stay the last dimension
+        until the sum, where long rows keep the arithmetic quick.
         """
         b, p, c = tokens.shape
         values = self.value_proj(tokens).view(b * p * self.heads, -1)  # a row per pixel and head
@@ -67,9 +67,7 @@ class DeformableAttention(nn.Module):
             table = table + h * w * self.heads
         row = torch.cat(rows, dim=2).permute(0, 3, 1, 2)  # (B, P, heads, 4 * levels * points)
         share = torch.cat(shares, dim=2).permute(0, 3, 1, 2).to(values.dtype)
-        seen = F.embedding_bag(
-            row.flatten(0, 2), values, per_sample_weights=share.flatten(0, 2), mode="sum"
-        )
+        seen = F.embedding_bag(row.flatten(0, 2), values, per_sample_weights=share.flatten(0, 2), mode="sum")
         return self.output_proj(seen.view(b, p, c))
 
 
@@ -106,7 +104,7 @@ class EncoderLayer(nn.Module):
 
 @dataclass(frozen=True)
 class Pixels:
-    """What the pixel decoder says of a batch of snippets: enhanced maps (strides 32, 16, 8) and embeddings."""
+    """What the pixel decoder says of snippets: enhanced maps (strides 32, 16, 8) and embeddings."""
 
     maps: list[Tensor]  # (B, C, h, w) each
     mask_features: Tensor  # (B, C, H / 4, W / 4)
@@ -141,5 +139,7 @@ class PixelDecoder(nn.Module):
             for level, size in zip(tokens.split([h * w for h, w in sizes], dim=1), sizes, strict=True)
         ]
         fine = self.lateral(res2)
-        fine = self.smooth(fine + F.interpolate(maps[-1], fine.shape[-2:], mode="bilinear", align_corners=False))
+        fine = self.smooth(
+            fine + F.interpolate(maps[-1], fine.shape[-2:], mode="bilinear", align_corners=False)
+        )
         return Pixels(maps, self.mask_features(fine))

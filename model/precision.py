@@ -18,7 +18,7 @@ def dtype_of(precision: Precision, device: torch.device | str = "cpu") -> torch.
 
 
 def computes_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for bfloat16 (elsewhere it is emulated, and slower than float32)."""
+    """Whether the device has instructions for bfloat16; elsewhere it is emulated, and slow."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":

@@ -1,7 +1,8 @@
 """From AudioMaskDec's queries to the objects that are reported: which queries count, and once each.
 
-`sounding` is what the paper says: the sounding score (Eq. 3) decides. `class-score` is what the published code
-does: it ignores that score and passes every query with a mask on, for the class probabilities to decide.
+`sounding` is what the paper says: the sounding score (Eq. 3) decides. `class-score` is what the published
+code does: it ignores that score and passes every query with a mask on, for the class probabilities to
+decide.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ def select(
 ) -> Candidates:
     """The candidates of a single window (batch of one).
 
-    threshold: least sounding score (`sounding` only); nms_iou: masks that overlap more are one object; min_area: least share
-    of the newest picture; max_objects: the best so many are kept (`sounding` only, like NMS).
+    threshold: least sounding score (`sounding` only); nms_iou: masks that overlap more are one object;
+    min_area: least share of the newest picture; max_objects: the best so many are kept (`sounding` only,
+    like NMS).
     """
     scores = sounding.scores[0]
     if selection == "sounding":

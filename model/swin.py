@@ -122,12 +122,13 @@ class Stage(nn.Module):
         )
         self.downsample = None if last else PatchMerging(channels)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, W, C) -> this stage's map, and what the next stage begins with."""
         _, h, w, _ = x.shape
         mask = shift_mask(h + -h % self.window, w + -w % self.window, self.window, self.shift, x.device)
         for block in self.blocks:
             x = block(x, mask)
-        return x
+        return x, x if self.downsample is None else self.downsample(x)
 
 
 class PatchEmbedding(nn.Module):
@@ -170,8 +171,6 @@ class Swin(nn.Module):
         x = self.patch_embed(images)
         maps = []
         for i, stage in enumerate(self.layers):
-            x = stage(x)
-            maps.append(self.get_submodule(f"norm{i}")(x).permute(0, 3, 1, 2).contiguous())
-            if stage.downsample is not None:
-                x = stage.downsample(x)
+            this, x = stage(x)
+            maps.append(self.get_submodule(f"norm{i}")(this).permute(0, 3, 1, 2).contiguous())
         return maps

@@ -1,8 +1,8 @@
 """Tracks: one identity per object while the window slides.
 
-Successive windows share all snippets but one, so an object is recognised first by its masks on the snippets both have seen,
-and a little by its query embedding. Who an object is and whether it sounds are separate: one that falls
-silent keeps its identity for a while, and its embedding can bring it back.
+Successive windows share all snippets but one, so an object is recognised first by its masks on the snippets
+both have seen, and a little by its query embedding. Who an object is and whether it sounds are separate:
+one that falls silent keeps its identity for a while, and its embedding can bring it back.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Sighting:
 
 
 class Tracker:
-    """Gives candidates of successive windows their identities. Ids count up from 1 and are never used twice."""
+    """Gives candidates of successive windows their identities. Ids count up and are never used twice."""
 
     def __init__(self, options: TrackOptions, first_id: int = 1) -> None:
         self.options = options
@@ -66,7 +66,7 @@ class Tracker:
         self._step = 0
 
     def update(self, candidates: Candidates, seqs: Sequence[int]) -> list[Sighting]:
-        """Candidates of a window over the snippets `seqs` (oldest first, length T) -> sightings, by track id."""
+        """Candidates of a window over the snippets `seqs` (T, oldest first) -> sightings, by track id."""
         self._step += 1
         self._forget_old()
         probabilities = candidates.mask_logits.sigmoid()
@@ -107,7 +107,9 @@ class Tracker:
         # Nothing seen in common: only who it is can tell, and it counts less than an overlap would.
         return torch.where(cosine >= o.return_similarity, o.min_affinity * cosine, 0.0).numpy()
 
-    def _renew(self, track: Track, score: float, embedding: Tensor, masks: dict[int, Tensor], new: bool) -> None:
+    def _renew(
+        self, track: Track, score: float, embedding: Tensor, masks: dict[int, Tensor], new: bool
+    ) -> None:
         momentum = 0.0 if new else self.options.embedding_momentum
         track.embedding = F.normalize(momentum * track.embedding + (1 - momentum) * embedding, dim=-1)
         track.score, track.last_step = score, self._step

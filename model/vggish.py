@@ -41,7 +41,8 @@ def mel_triangles() -> Tensor:
 
 
 def log_mel(wave: Tensor) -> Tensor:
-    """Log-mel frames of a waveform in [-1, 1]: (..., samples) -> (..., frames, 64) float32, 100 frames a second.
+    """Log-mel frames of a waveform in [-1, 1]: (..., samples) -> (..., frames, 64) float32, 100 frames a
+    second.
 
     Computed in float64: it costs a millisecond and removes rounding from every later comparison.
     """
@@ -58,7 +59,8 @@ def second_examples(wave: Tensor) -> Tensor:
 def clip_examples(wave: Tensor, count: int) -> Tensor:
     """The examples the reference cuts from a whole clip, 0.96 s apart: (samples,) -> (count, 96, 64).
 
-    Where the clip is too short for `count` examples the rest is zero in the log-mel domain, as in the reference.
+    Where the clip is too short for `count` examples the rest is zero in the log-mel domain, as in the
+    reference.
     """
     if wave.shape[-1] < WINDOW:
         return torch.zeros(count, EXAMPLE_FRAMES, MELS)
@@ -71,9 +73,9 @@ def clip_examples(wave: Tensor, count: int) -> Tensor:
 class GridExamples:
     """The whole-clip grid, over a stream: every T snippets are a clip, and its examples start 0.96 s apart.
 
-    Snippet i of a clip therefore hears from 0.04 i seconds before its own start, as a model trained on whole clips did. The
-    little of the past that takes is kept here. Snippets of one source, in order; with `per_second` > 1 the clips of the
-    interleaved seconds run side by side.
+    Snippet i of a clip therefore hears from 0.04 i seconds before its own start, as a model trained on
+    whole clips did. The little of the past that takes is kept here. Snippets of one source, in order; with
+    `per_second` > 1 the clips of the interleaved seconds run side by side.
     """
 
     def __init__(self, clip: int, per_second: int = 1) -> None:

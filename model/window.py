@@ -1,7 +1,7 @@
 """The sliding window of one source: what its newest snippets left behind, ready for AudioMaskDec.
 
-A window spans T seconds and takes one snippet a second, however often snippets come (`hop_s`). Each snippet is
-remembered once and never computed again.
+A window spans T seconds and takes one snippet a second, however often snippets come (`hop_s`). Each snippet
+is remembered once and never computed again.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class SlidingWindow:
     def slots(self) -> list[Remembered]:
         """The window's T snippets, oldest first, one second apart.
 
-        A slot takes the snippet nearest to its time, less than half a second away. Where there is none (before T
-        seconds have passed, or where one was dropped under load) it repeats the snippet after it: during
-        warm-up that is the oldest there is.
+        A slot takes the snippet nearest to its time, less than half a second away. Where there is none
+        (before T seconds have passed, or where one was dropped under load) it repeats the snippet after it:
+        during warm-up that is the oldest there is.
         """
         newest = self._ring[-1]
         slots = [newest]

@@ -1,7 +1,7 @@
 """The classification node (paper, Section 3.4): sounding masks in, results with labels out.
 
-CLIP is slow and an object's name does not change, so labels are cached per track; the vocabulary can be replaced at any
-time and is stamped on every result.
+CLIP is slow and an object's name does not change, so labels are cached per track; the vocabulary can be
+replaced at any time and is stamped on every result.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class ClassificationStage:
             precision=m.precision,
             cache_dir=Path(v.cache_dir).expanduser() if v.cache_dir else None,
         )
-        stage = cls(
+        return cls(
             classifier,
             vocabulary,
             labels=LabelOptions(
@@ -78,7 +78,6 @@ class ClassificationStage:
             top_k=config.labels.top_k,
             offscreen_dbfs=config.tracks.offscreen_dbfs,
         )
-        return stage
 
     def use(self, vocabulary: Vocabulary) -> None:
         """Take another vocabulary: tracks that were looked at are named anew at once."""
@@ -92,7 +91,9 @@ class ClassificationStage:
         h, w = message.image.shape[:2]
         soft = soft_masks(message.mask_logits, message.padded_size)[:, :h, :w]
         self._look(message, soft)
-        tracks = self._named(message, frame_masks(message.mask_logits, message.padded_size, (h, w), message.frame_size))
+        tracks = self._named(
+            message, frame_masks(message.mask_logits, message.padded_size, (h, w), message.frame_size)
+        )
         self.count += 1
         yield Result(
             **message.carry(classify=1000 * (perf_counter() - start)),
@@ -130,10 +131,12 @@ class ClassificationStage:
             self.cache.look(message.source, message.seq, track, embedding)
 
     def _named(self, message: SoundingMasks, masks: np.ndarray) -> list[dict[str, Any]]:
-        """The tracks of a result; those whose mask is empty at frame size, or that have no label, are left out."""
+        """The tracks of a result, less those whose mask is empty at frame size."""
         named = []
         for track, mask in zip(message.tracks, masks, strict=True):
-            labels = self.cache.labels(message.source, track["id"], self._text, self.vocabulary.words, self.top_k)
+            labels = self.cache.labels(
+                message.source, track["id"], self._text, self.vocabulary.words, self.top_k
+            )
             rle = encode_mask(mask)
             box, area = box_and_area(rle)
             if area and labels:

@@ -1,6 +1,7 @@
 """The feature node (paper, Section 3.2): a snippet's sound becomes an embedding, its frame the model's size.
 
-The frame stays uint8: normalising it is quicker than sending four times the bytes, and CLIP crops from it later.
+The frame stays uint8: normalising it is quicker than sending four times the bytes, and CLIP crops from it
+later.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(H, W, 3) uint8 to `size` as the reference does: bilinear with support, on bytes."""
     if frame.shape[:2] == size:
         return np.ascontiguousarray(frame)
-    return np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(frame).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def level_dbfs(audio: np.ndarray) -> float:

@@ -1,6 +1,7 @@
 """The model node (paper, Section 3.3): features in, sounding masks with identities out.
 
-It keeps the sliding window and the tracks of every source; everything it does with them is in `model/live.py`.
+It keeps the sliding window and the tracks of every source; everything it does with them is in
+`model/live.py`.
 """
 
 from __future__ import annotations
@@ -104,5 +105,7 @@ def device_of(config: Config) -> torch.device:
     if config.model.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if config.model.device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"model.device: found {config.model.device!r}, but torch sees no GPU; expected cpu or auto")
+        raise UserError(
+            f"model.device: found {config.model.device!r}, but torch sees no GPU; expected cpu or auto"
+        )
     return torch.device(config.model.device)

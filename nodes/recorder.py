@@ -6,35 +6,39 @@ It is the end of the line: when it has acknowledged the end of both its streams,
 from __future__ import annotations
 
 import logging
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from streaming.annotated_video import AnnotatedVideo
 from streaming.clock import Clock
 from streaming.config import Config
 from streaming.errors import UserError
-from streaming.messages import End, Message, Preview, Result
+from streaming.messages import Message, Preview, Result
 from streaming.results import ResultsWriter
 
 log = logging.getLogger(__name__)
 
+LATENCIES_KEPT = 1000
+LABELS_TOLD = 20
 STAND_IN_NOTICE = "stand-in weights: these masks mean nothing"
 
 
 class RecorderStage:
     """Writes `results.jsonl` and `annotated.mp4`, and keeps the figures of the summary."""
 
-    def __init__(self, results: ResultsWriter | None, video: AnnotatedVideo | None, clock: Clock) -> None:
-        self.results, self.video, self.clock = results, video, clock
+    def __init__(self, results: Path | None, video: AnnotatedVideo | None, clock: Clock) -> None:
+        self.video, self.clock = video, clock
         self.count = 0
-        self.seen: set[int] = set()
-        self.stage_ms: dict[str, list[float]] = {}
-        self.latency_ms: list[float] = []
-        self.labels: dict[int, str] = {}
         self.first_result_wall_ns: int | None = None
-        self._ends = 0
+        self._path = results
+        self._writer: ResultsWriter | None = None
+        self._tracks = 0
+        self._newest_track: dict[str, int] = {}
+        self._labels: Counter[str] = Counter()
+        self._stages: dict[str, Mean] = {}
+        self._latency_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
     @classmethod
     def from_config(cls, config: Config, clock: Clock) -> RecorderStage:
@@ -42,25 +46,26 @@ class RecorderStage:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another with --out") from error
+            raise UserError(
+                f"{folder}: cannot be made ({error.strerror}); choose another with --out"
+            ) from error
         notice = STAND_IN_NOTICE if config.model.checkpoint == "stand-in" else ""
         return cls(
-            ResultsWriter(folder / "results.jsonl") if config.output.results else None,
+            folder / "results.jsonl" if config.output.results else None,
             AnnotatedVideo(folder / "annotated.mp4", notice=notice) if config.output.annotated else None,
             clock,
         )
 
     def process(self, message: Message) -> Iterable[Message]:
-        match message:
-            case Result():
-                self._note(message)
-                if self.results is not None:
-                    self.results.write(message, wall_ns=self.clock.wall_ns())
-                self._film(message)
-            case Preview():
-                self._film(message)
-            case End():
-                self._ends += 1
+        # Opened with the first message, so that a run that fails to start leaves an earlier run's file alone.
+        if self._writer is None and self._path is not None:
+            self._writer = ResultsWriter(self._path)
+        if isinstance(message, Result):
+            self._note(message)
+            if self._writer is not None:
+                self._writer.write(message, wall_ns=self.clock.wall_ns())
+        if isinstance(message, Result | Preview):
+            self._film(message)
         return ()
 
     def _film(self, message: Result | Preview) -> None:
@@ -79,17 +84,19 @@ class RecorderStage:
         now_ns = self.clock.wall_ns()
         self.first_result_wall_ns = self.first_result_wall_ns or now_ns
         self.count += 1
-        self.latency_ms.append((now_ns - result.emitted_ns) / 1e6)
+        self._latency_ms.append((now_ns - result.emitted_ns) / 1e6)
         for stage, ms in result.stage_ms.items():
-            self.stage_ms.setdefault(stage, []).append(ms)
+            self._stages.setdefault(stage, Mean()).add(ms)
+        newest = self._newest_track.get(result.source, 0)
         for track in result.tracks:
-            self.seen.add(track["id"])
-            self.labels[track["id"]] = track["label"] or "?"
+            self._tracks += track["id"] > newest  # ids count up, so a larger one is a new object
+            self._newest_track[result.source] = max(self._newest_track.get(result.source, 0), track["id"])
+            self._labels[track["label"] or "?"] += 1
 
     def close(self) -> None:
         """Finish every file."""
-        if self.results is not None:
-            self.results.close()
+        if self._writer is not None:
+            self._writer.close()
         if self.video is not None:
             try:
                 self.video.close()
@@ -103,14 +110,25 @@ class RecorderStage:
         raise UserError(f"the recorder node knows no request {name!r}")
 
     def stats(self) -> dict[str, Any]:
-        ordered = sorted(self.latency_ms[-1000:]) or [0.0]
+        ordered = sorted(self._latency_ms) or [0.0]
         return {
             "results": self.count,
-            "objects": len(self.seen),
-            "labels": sorted(set(self.labels.values()))[:50],
-            "stage_ms": {stage: round(fmean(ms), 2) for stage, ms in self.stage_ms.items()},
+            "objects": self._tracks,
+            "labels": [label for label, _ in self._labels.most_common(LABELS_TOLD)],
+            "stage_ms": {stage: round(mean.value, 2) for stage, mean in self._stages.items()},
             "latency_p50_ms": round(ordered[len(ordered) // 2], 1),
             "latency_p95_ms": round(ordered[int(len(ordered) * 0.95)], 1),
             "first_result_wall_ns": self.first_result_wall_ns,
             "pictures": self.video.pictures if self.video else 0,
         }
+
+
+class Mean:
+    """A running mean, whatever the length of a run."""
+
+    def __init__(self) -> None:
+        self.count, self.value = 0, 0.0
+
+    def add(self, x: float) -> None:
+        self.count += 1
+        self.value += (x - self.value) / self.count

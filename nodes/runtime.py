@@ -1,7 +1,7 @@
 """What every node does around its object: answer the supervisor, take a message, pass on what came of it.
 
-The object (a `Stage`) knows nothing of sockets and can be tested without any; the loop knows nothing of sound or
-pictures.
+The object (a `Stage`) knows nothing of sockets and can be tested without any; the loop knows nothing of
+sound or pictures.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Gate:
         """Whether this is news, among what came over `link`."""
         place = (message.generation, message.seq)
         key = (link, message.source, type(message))
-        if place <= self._newest.get(key, (-1, -1)) or message.generation < self._generation.get(message.source, 0):
+        if place <= self._newest.get(key, (-1, -1)) or message.generation < self._generation.get(
+            message.source, 0
+        ):
             self.turned_away += 1
             return False
         self._newest[key] = place
@@ -116,7 +118,9 @@ def hand_over(sender: Sender, lifeline: Lifeline) -> None:
         lifeline.pulse()
 
 
-def run_stage(stage: Stage, receiver: Receiver, sender: Sender | None, lifeline: Lifeline, ends: int = 1) -> None:
+def run_stage(
+    stage: Stage, receiver: Receiver, sender: Sender | None, lifeline: Lifeline, ends: int = 1
+) -> None:
     """The loop of a node, until `ends` streams have ended or the supervisor says stop."""
     gate = Gate()
 

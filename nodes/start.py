@@ -1,4 +1,4 @@
-"""Makes a node: its object, its links, its conversation with the supervisor. One function a node, one table."""
+"""Makes a node: its object, its links, its conversation with the supervisor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person at the command line sees of a run: progress on a terminal, plain lines in a log, a summary at the end."""
+"""What the command line shows of a run: progress on a terminal, lines in a log, a summary at the end."""
 
 from __future__ import annotations
 
@@ -81,7 +81,10 @@ def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s:
         table.add_row(name, value)
 
     row("seconds processed", f"{seconds:.1f}, as {recorder.get('results', 0)} snippets")
-    row("real-time factor", f"{seconds / running_s:.2f} ({running_s:.1f} s after {startup_s or 0:.1f} s of start-up)")
+    row(
+        "real-time factor",
+        f"{seconds / running_s:.2f} ({running_s:.1f} s after {startup_s or 0:.1f} s of start-up)",
+    )
     labels = recorder.get("labels", [])
     row("objects found", f"{recorder.get('objects', 0)}{': ' + ', '.join(labels) if labels else ''}")
     calls, saved = classification.get("clip_calls", 0), classification.get("clip_calls_saved", 0)
@@ -89,7 +92,10 @@ def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s:
     stages = recorder.get("stage_ms", {})
     known = [name for name in STAGES if name in stages] + [name for name in stages if name not in STAGES]
     row("ms per snippet", ", ".join(f"{name} {stages[name]:.0f}" for name in known) or "none")
-    row("latency", f"p50 {recorder.get('latency_p50_ms', 0):.0f} ms, p95 {recorder.get('latency_p95_ms', 0):.0f} ms")
+    row(
+        "latency",
+        f"p50 {recorder.get('latency_p50_ms', 0):.0f} ms, p95 {recorder.get('latency_p95_ms', 0):.0f} ms",
+    )
     lost = {
         "dropped": capture.get("dropped", 0),
         "corrupt packets": capture.get("corrupt_packets", 0),

@@ -1,8 +1,8 @@
 """Starts the nodes, watches them, and ends them in order; whatever happens, nothing is left behind.
 
-The line is short: capture, feature, model, classification, recorder, each a process of its own. A stream that ends
-travels down it as a message, so files are complete before the recorder says it is done. A node that dies ends
-the run with one clear error.
+The line is short: capture, feature, model, classification, recorder, each a process of its own. A stream
+that ends travels down it as a message, so files are complete before the recorder says it is done. A node
+that dies ends the run with one clear error.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def used_nodes(config: Config) -> Sequence[str]:
 class Supervisor:
     """One run of the pipeline.
 
-    `watch` is called about ten times a second with the nodes, for a progress display; `say` is given each line that a
-    node writes on its standard error.
+    `watch` is called about ten times a second with the nodes, for a progress display; `say` is given each
+    line that a node writes on its standard error.
     """
 
     def __init__(
@@ -95,8 +95,8 @@ class Supervisor:
     def run(self) -> dict[str, dict[str, Any]]:
         """Run to the end of the stream, or to `stop`; the nodes' last counters, by name.
 
-        Raises `UserError` for what the user can mend and `NodeFailure` when a node died. Before it returns or raises,
-        every process has ended and the directory of sockets is gone.
+        Raises `UserError` for what the user can mend and `NodeFailure` when a node died. Before it returns
+        or raises, every process has ended and the directory of sockets is gone.
         """
         control = None
         try:
@@ -210,7 +210,9 @@ class Supervisor:
             if self.nodes[node.name].state != "done":
                 if node.reader is not None:
                     node.reader.join(timeout=1.0)
-                raise NodeFailure(f"the {node.name} node {death(node.process.returncode)}{told(node.last_lines)}")
+                raise NodeFailure(
+                    f"the {node.name} node {death(node.process.returncode)}{told(node.last_lines)}"
+                )
 
     def _ask_to_stop(self, control: ControlServer) -> None:
         """The source first: its end runs down the line and each node finishes what it has."""
@@ -250,8 +252,9 @@ def _wait(processes: list[subprocess.Popen[str]], timeout_s: float | None) -> No
 def environment(threads: int) -> dict[str, str]:
     """What a node's process is told: where the code is, and how to share the cores.
 
-    Libraries get their number of threads, and those that wait for each other soon stop spinning: the cores belong to all
-    nodes. (Never spinning is worse: a layer of the model is over before a sleeping thread has woken.)
+    Libraries get their number of threads, and those that wait for each other soon stop spinning: the cores
+    belong to all nodes. (Never spinning is worse: a layer of the model is over before a sleeping thread has
+    woken.)
     """
     count = str(threads)
     paths = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]

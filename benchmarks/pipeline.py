@@ -1,0 +1,233 @@
+"""What the pipeline costs on this machine: every stage, the sliding step, and the four processes.
+
+All figures come from one run, so that their ratios hold however fast the machine is at the moment:
+
+- each stage per snippet, called in one process;
+- a streamed step against the forward pass over the whole clip of T snippets, which is what a clip model pays;
+- the pipeline of processes against the same calls in one process, start-up and memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.clip import write_clip
+from model.audio_mask_dec import window_of
+from model.checkpoint import open_weights
+from model.live import single
+from model.localiser import Localiser, normalise
+from model.precision import dtype_of
+from nodes.capture import open_source
+from nodes.classification import ClassificationStage
+from nodes.feature import FeatureStage
+from nodes.model import ModelStage, device_of, localiser_options
+from nodes.recorder import RecorderStage
+from nodes.runtime import Stage
+from streaming.clock import Clock
+from streaming.config import Config
+from streaming.messages import End, Message, Preview
+from streaming.results import read_results
+from streaming.supervisor import Node, Supervisor
+
+HEIGHT, WIDTH = 360, 480
+REPEATS = 7
+MIB = 1 << 20
+Figures = dict[str, float]
+
+
+def main(config: Config, json_path: Path, seconds: int) -> int:
+    """Measure, print the table, write the JSON; always 0."""
+    config = config.model_copy(
+        update={
+            "model": config.model.model_copy(update={"checkpoint": config.model.checkpoint or "stand-in"}),
+            "vocabulary": config.vocabulary.model_copy(update={"words": "dog, bell, train, drum, guitar"}),
+        }
+    )
+    threads = os.cpu_count() or 1
+    torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory(prefix="ovavss-bench-") as folder:
+        clip = Path(folder) / "clip.mp4"
+        write_clip(clip, seconds, HEIGHT, WIDTH)
+        source = config.source.model_copy(update={"uri": str(clip), "pace": "asap", "overflow": "block"})
+        output = config.output.model_copy(update={"dir": str(Path(folder) / "out")})
+        config = config.model_copy(update={"source": source, "output": output})
+        sliding = sliding_step(config)
+        alone = one_process(config)
+        together = processes(config)
+    figures = {
+        "machine": machine(threads),
+        "config": {
+            "model": config.model.name,
+            "precision": str(dtype_of(config.model.precision, device_of(config))),
+        },
+        "clip": {"seconds": seconds, "height": HEIGHT, "width": WIDTH, "hop_s": config.source.hop_s},
+        "sliding": sliding,
+        "one_process": alone,
+        "processes": together,
+        "ratios": {
+            "streamed_step_to_whole_clip": sliding["streamed_step_ms"] / sliding["whole_clip_ms"],
+            "processes_to_one_process": together["ms_per_snippet"] / alone["ms_per_snippet"],
+        },
+    }
+    json_path.parent.mkdir(parents=True, exist_ok=True)
+    json_path.write_text(json.dumps(figures, indent=2) + "\n")
+    show(figures)
+    print(f"written to {json_path}")
+    return 0
+
+
+def machine(threads: int) -> dict[str, Any]:
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "torch": torch.__version__,
+        "date": datetime.now().isoformat(timespec="seconds"),
+    }
+
+
+def sliding_step(config: Config) -> Figures:
+    """A step of the sliding window against a forward pass over the window's whole clip."""
+    localiser = Localiser(localiser_options(config))
+    open_weights(config.model.checkpoint, config.model.stand_in_salt).fill("localiser", localiser)
+    device = device_of(config)
+    localiser.for_inference(config.model.precision, device)
+    t = config.model.window
+    clip = torch.randint(0, 255, (t, 3, HEIGHT, WIDTH), dtype=torch.uint8, device=device)
+    audio = torch.rand(t, 128, device=device)
+    with torch.inference_mode():
+        ring = deque(
+            (single(localiser.observe(normalise(clip[i : i + 1]), audio[i : i + 1])) for i in range(t)), t
+        )
+
+        def whole() -> None:
+            masks(localiser(normalise(clip)[None], audio[None]))
+
+        def step() -> None:
+            ring.append(single(localiser.observe(normalise(clip[:1]), audio[:1])))
+            masks(localiser.decode(window_of(list(ring))))
+
+        def masks(sounding: Any) -> None:
+            sounding.mask_logits(queries=torch.arange(10)).cpu()
+
+        return {"whole_clip_ms": typical(whole), "streamed_step_ms": typical(step)}
+
+
+def typical(call: Callable[[], Any]) -> float:
+    """Median milliseconds of a call, after one that does not count."""
+    call()
+    times = []
+    for _ in range(REPEATS):
+        start = perf_counter()
+        call()
+        times.append(1000 * (perf_counter() - start))
+    return median(times)
+
+
+def one_process(config: Config) -> dict[str, Any]:
+    """The same objects as the nodes hold, called one after the other."""
+    weights = open_weights(config.model.checkpoint, config.model.stand_in_salt)
+    line: list[Stage] = [
+        FeatureStage.from_config(config, weights),
+        ModelStage.from_config(config, weights),
+        ClassificationStage.from_config(config, weights),
+    ]
+    recorder = RecorderStage.from_config(config, Clock())
+    finished: list[float] = []
+    for message in open_source(config, Clock()):
+        if isinstance(message, Preview | End):
+            recorder.process(message)
+            continue
+        results: list[Message] = [message]
+        for stage in line:
+            results = [out for one in results for out in stage.process(one)]
+        for result in results:
+            recorder.process(result)
+        finished.append(perf_counter())
+    recorder.close()
+    stats = recorder.stats()
+    return {
+        "ms_per_snippet": 1000 * (finished[-1] - finished[0]) / (len(finished) - 1),
+        "stage_ms": stats["stage_ms"],
+        "objects": stats["objects"],
+        "clip_calls": line[2].stats()["clip_calls"],
+    }
+
+
+def processes(config: Config) -> dict[str, Any]:
+    """The pipeline as it is run: rate from the first result to the last, start-up, memory of all nodes."""
+    clock = Clock()
+    peak_mib: dict[str, float] = {}
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        for name, node in nodes.items():
+            if node.process is not None:
+                peak_mib[name] = max(peak_mib.get(name, 0.0), proportional_mib(node.process.pid))
+
+    begun_ns = clock.wall_ns()
+    counters = Supervisor(config, clock=clock, watch=watch, say=print).run()
+    times = [
+        datetime.fromisoformat(r["wall_time"]).timestamp()
+        for r in read_results(Path(config.output.dir) / "results.jsonl")
+    ]
+    return {
+        "ms_per_snippet": 1000 * (times[-1] - times[0]) / (len(times) - 1),
+        "first_result_s": times[0] - begun_ns / 1e9,
+        "memory_mib": sum(peak_mib.values()),
+        "memory_by_node_mib": peak_mib,
+        "stage_ms": counters["recorder"]["stage_ms"],
+        "objects": counters["recorder"]["objects"],
+        "clip_calls": counters["classification"]["clip_calls"],
+    }
+
+
+def proportional_mib(pid: int) -> float:
+    """Memory of a process, with what it shares counted in shares (Linux); 0 when it is gone."""
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024 / MIB
+    except OSError:
+        return 0.0
+    return 0.0
+
+
+def show(figures: Mapping[str, Any]) -> None:
+    """The figures as a table, each beside the goal it is held to."""
+    sliding, alone, together = figures["sliding"], figures["one_process"], figures["processes"]
+    ratios, hop_s = figures["ratios"], figures["clip"]["hop_s"]
+    table = Table(
+        "figure",
+        "value",
+        "goal",
+        title=f"{figures['config']['model']}, {HEIGHT} x {WIDTH}, T on {figures['machine']['cores']} cores",
+    )
+    for name, ms in alone["stage_ms"].items():
+        table.add_row(f"{name}, one process", f"{ms:.0f} ms", "")
+    table.add_row("whole clip of T snippets", f"{sliding['whole_clip_ms']:.0f} ms", "")
+    table.add_row("streamed step", f"{sliding['streamed_step_ms']:.0f} ms", "")
+    table.add_row("  ratio", f"{ratios['streamed_step_to_whole_clip']:.2f}", "<= 0.33")
+    table.add_row("all stages, one process", f"{alone['ms_per_snippet']:.0f} ms a snippet", "")
+    table.add_row(
+        "all stages, as processes",
+        f"{together['ms_per_snippet']:.0f} ms a snippet",
+        f"<= {1000 * hop_s:.0f} ms",
+    )
+    table.add_row("  ratio", f"{ratios['processes_to_one_process']:.2f}", "<= 1.15")
+    table.add_row("start to first result", f"{together['first_result_s']:.1f} s", "<= 15 s")
+    table.add_row("memory of all nodes", f"{together['memory_mib']:.0f} MiB", "<= 4096 MiB")
+    Console(width=100).print(table)
