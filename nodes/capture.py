@@ -18,6 +18,8 @@ from streaming.messages import End, Message, Preview
 from streaming.sources.base import PreviewSettings, Source
 from streaming.sources.file import FileSource
 
+STOP_S = 2.0
+
 
 def open_source(config: Config, clock: Clock) -> Source:
     """The configured source; raises `UserError` for one that cannot be opened."""
@@ -64,8 +66,10 @@ class CaptureStage:
         return {"snippets": self.snippets, "duration_s": duration, **counters}
 
 
-def run_capture(stage: CaptureStage, snippets: Sender, previews: Sender | None, lifeline: Lifeline) -> None:
-    """Read the source to its end, or until the supervisor says stop; then see the last message home."""
+def run_capture(
+    stage: CaptureStage, snippets: Sender, previews: Sender | None, lifeline: Lifeline
+) -> dict[str, Any]:
+    """Read the source to its end, or until told to stop; see the last message home; the last counters."""
 
     def counters() -> dict[str, Any]:
         return {"dropped": snippets.dropped, "sent": snippets.sent}
@@ -86,11 +90,12 @@ def run_capture(stage: CaptureStage, snippets: Sender, previews: Sender | None, 
     stage.source.close()
     end = stage.end or _stopped(stage, place, lifeline.clock)
     for sender in (snippets, previews):
-        if sender is not None:
-            sender.send(end, timeout_s=5.0 if lifeline.stopping else None)
+        if sender is not None and not deliver(sender, end, lifeline):
+            sender.send(end, timeout_s=STOP_S)  # told to stop: one more chance to end in order
     for sender in (snippets, previews):
         if sender is not None:
             hand_over(sender, lifeline)
+    return {**stage.stats(), **counters()}
 
 
 def _stopped(stage: CaptureStage, last: Message | None, clock: Clock) -> End:

@@ -120,8 +120,8 @@ def hand_over(sender: Sender, lifeline: Lifeline) -> None:
 
 def run_stage(
     stage: Stage, receiver: Receiver, sender: Sender | None, lifeline: Lifeline, ends: int = 1
-) -> None:
-    """The loop of a node, until `ends` streams have ended or the supervisor says stop."""
+) -> dict[str, Any]:
+    """The loop of a node, until `ends` streams have ended or it is told to stop; its last counters."""
     gate = Gate()
 
     def counters() -> dict[str, Any]:
@@ -143,3 +143,4 @@ def run_stage(
     receiver.acknowledge()
     if sender is not None and not lifeline.stopping:
         hand_over(sender, lifeline)
+    return {**stage.stats(), **counters()}

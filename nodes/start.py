@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from model.errors import ModelError
 from nodes.runtime import Lifeline, Orphaned, Stage, run_stage
@@ -23,6 +24,8 @@ from streaming.messages import MessageError
 from streaming.security import SOCKET_DIR_PREFIX, Security
 
 log = logging.getLogger(__name__)
+
+Counters = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Tools:
         return Lifeline(self.control, stage, self.clock)
 
 
-def capture(tools: Tools) -> Stage:
+def capture(tools: Tools) -> Counters:
     from nodes.capture import CaptureStage, open_source, run_capture
 
     source = open_source(tools.config, tools.clock)
@@ -60,14 +63,14 @@ def capture(tools: Tools) -> Stage:
     snippets = tools.sender("snippets", overflow)
     previews = tools.sender("previews", overflow) if tools.config.output.annotated else None
     tools.control.ready()
-    run_capture(stage, snippets, previews, tools.lifeline(stage))
+    counters = run_capture(stage, snippets, previews, tools.lifeline(stage))
     for sender in (snippets, previews):
         if sender is not None:
             sender.close()
-    return stage
+    return counters
 
 
-def feature(tools: Tools) -> Stage:
+def feature(tools: Tools) -> Counters:
     from model.checkpoint import open_weights
     from nodes.feature import FeatureStage
 
@@ -76,7 +79,7 @@ def feature(tools: Tools) -> Stage:
     return _in_line(tools, FeatureStage.from_config(tools.config, weights), ("snippets",), "features")
 
 
-def model(tools: Tools) -> Stage:
+def model(tools: Tools) -> Counters:
     from model.checkpoint import open_weights
     from nodes.model import ModelStage
 
@@ -85,7 +88,7 @@ def model(tools: Tools) -> Stage:
     return _in_line(tools, ModelStage.from_config(tools.config, weights), ("features",), "masks")
 
 
-def classification(tools: Tools) -> Stage:
+def classification(tools: Tools) -> Counters:
     from model.checkpoint import open_weights
     from nodes.classification import ClassificationStage
 
@@ -94,19 +97,18 @@ def classification(tools: Tools) -> Stage:
     return _in_line(tools, ClassificationStage.from_config(tools.config, weights), ("masks",), "results")
 
 
-def recorder(tools: Tools) -> Stage:
+def recorder(tools: Tools) -> Counters:
     from nodes.recorder import RecorderStage
 
     stage = RecorderStage.from_config(tools.config, tools.clock)
     links = ("results", "previews") if tools.config.output.annotated else ("results",)
     try:
-        _in_line(tools, stage, links, None)
+        return _in_line(tools, stage, links, None)
     finally:
         stage.close()
-    return stage
 
 
-NODES: dict[str, Callable[[Tools], Stage]] = {
+NODES: dict[str, Callable[[Tools], Counters]] = {
     "capture": capture,
     "feature": feature,
     "model": model,
@@ -115,15 +117,15 @@ NODES: dict[str, Callable[[Tools], Stage]] = {
 }
 
 
-def _in_line(tools: Tools, stage: Stage, links: tuple[str, ...], out: str | None) -> Stage:
+def _in_line(tools: Tools, stage: Stage, links: tuple[str, ...], out: str | None) -> Counters:
     receiver = tools.receiver(*links)
     sender = tools.sender(out) if out else None
     tools.control.ready()
-    run_stage(stage, receiver, sender, tools.lifeline(stage), ends=len(links))
+    counters = run_stage(stage, receiver, sender, tools.lifeline(stage), ends=len(links))
     receiver.close()
     if sender is not None:
         sender.close()
-    return stage
+    return counters
 
 
 def _set_threads(threads: int) -> None:
@@ -142,8 +144,7 @@ def start(name: str, config: Config) -> int:
     control = ControlClient(str(config.links.control), clock=clock, node=name, security=security)
     control.hello()
     try:
-        stage = NODES[name](Tools(config, clock, security, control))
-        control.done(stage.stats())
+        control.done(NODES[name](Tools(config, clock, security, control)))
     except (UserError, ModelError) as error:
         control.failed(str(error))
         return 2
@@ -177,9 +178,12 @@ def main() -> None:
     with open(settings, encoding="utf-8") as file:
         config = Config.model_validate_json(file.read())
     # Skip the interpreter's slow goodbye: everything that matters has been closed.
-    code = start(name, config)
-    sys.stderr.flush()
-    os._exit(code)
+    code = 1
+    try:
+        code = start(name, config)
+        sys.stderr.flush()
+    finally:  # even when nobody reads standard error any more
+        os._exit(code)
 
 
 if __name__ == "__main__":

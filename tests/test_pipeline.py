@@ -1,0 +1,211 @@
+"""The pipeline as a whole: real processes over real sockets, with the whole-size model on small pictures."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from streaming.clock import Clock
+from streaming.control import ControlClient
+from streaming.errors import UserError
+from streaming.results import first_difference, read_results
+from streaming.supervisor import NODES, Node, NodeFailure, Supervisor
+from tests.media import make_clip
+from tests.pipeline import ROOT, alive, command, descendants, run, settings, wait_for
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven seconds of picture and sound."""
+    return make_clip(
+        tmp_path_factory.mktemp("clip") / "clip.mp4", duration_s=7.0, bursts_s=[(1.0, 2.0), (4.0, 5.5)]
+    )
+
+
+def has_results(out: Path) -> bool:
+    """Whether a run has come so far as to write its first line."""
+    return (out / "results.jsonl").exists() and (out / "results.jsonl").stat().st_size > 0
+
+
+@pytest.fixture(scope="module")
+def finished(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """One undisturbed run, with its video: where it wrote, and the nodes' counters."""
+    out = tmp_path_factory.mktemp("finished")
+    return out, run(settings(clip, out, "output.annotated=true"))
+
+
+def test_every_second_of_the_clip_has_a_result(finished: tuple[Path, dict]) -> None:
+    out, counters = finished
+    results = list(read_results(out / "results.jsonl"))
+    assert [r["seq"] for r in results] == list(range(7))
+    assert [r["t_s"] for r in results] == [float(i) for i in range(7)]
+    assert [r["window_fill"] for r in results] == [1, 2, 3, 4, 5, 5, 5]
+    assert counters["recorder"]["results"] == 7
+    assert counters["capture"]["dropped"] == 0
+    calls, saved = (counters["classification"][key] for key in ("clip_calls", "clip_calls_saved"))
+    assert calls > 0
+    assert calls + saved >= sum(len(r["tracks"]) for r in results)
+
+
+def test_tracks_keep_their_identity_and_silence_has_none(finished: tuple[Path, dict]) -> None:
+    results = list(read_results(finished[0] / "results.jsonl"))
+    loud = [r for r in results if r["tracks"]]
+    assert loud, "stand-in weights with sound are expected to find something"
+    for result in results:
+        if result["audio_dbfs"] < -70:
+            assert result["tracks"] == []
+    ids = [track["id"] for r in results for track in r["tracks"]]
+    assert len(set(ids)) < len(ids)
+
+
+def test_the_annotated_video_has_the_picture_and_the_sound(finished: tuple[Path, dict]) -> None:
+    import av
+
+    with av.open(str(finished[0] / "annotated.mp4")) as video:
+        assert video.streams.video[0].codec_context.name == "h264"
+        assert video.streams.audio[0].codec_context.name == "aac"
+        assert sum(1 for _ in video.decode(video=0)) == 175
+
+
+@pytest.mark.parametrize("pace", ["asap", "realtime"])
+def test_replay_is_exact_at_either_pace(
+    finished: tuple[Path, dict], clip: Path, tmp_path: Path, pace: str
+) -> None:
+    run(settings(clip, tmp_path, f"source.pace={pace}"))
+    first = finished[0] / "results.jsonl"
+    assert first_difference(first, tmp_path / "results.jsonl") is None
+
+
+def test_half_second_hops_give_two_results_a_second(clip: Path, tmp_path: Path) -> None:
+    run(settings(clip, tmp_path, "source.hop_s=0.5"))
+    results = list(read_results(tmp_path / "results.jsonl"))
+    assert [r["t_s"] for r in results] == [0.5 * i for i in range(13)]
+    assert [r["window_fill"] for r in results][:10] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+
+
+@pytest.mark.parametrize("victim", NODES)
+def test_killing_any_node_ends_the_run_with_one_clear_error(clip: Path, tmp_path: Path, victim: str) -> None:
+    """No orphan process, no socket file, no traceback; whatever was written stays whole."""
+    killed = threading.Event()
+    pids: list[int] = []
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        if nodes["recorder"].counters.get("results", 0) >= 1 and not killed.is_set():
+            killed.set()
+            pids.extend(node.process.pid for node in nodes.values() if node.process)
+            process = nodes[victim].process
+            assert process is not None
+            process.send_signal(signal.SIGKILL)
+
+    supervisor = Supervisor(settings(clip, tmp_path, "source.pace=realtime"), clock=Clock(), watch=watch)
+    sockets = Path(str(supervisor.config.links.control).removeprefix("ipc://")).parent
+    with pytest.raises(NodeFailure, match=f"the {victim} node was killed by SIGKILL"):
+        supervisor.run()
+    assert len(pids) == len(NODES)
+    assert not any(alive(pid) for pid in pids)
+    assert not sockets.exists()
+    assert list(read_results(tmp_path / "results.jsonl"))
+
+
+def test_nodes_do_not_outlive_a_killed_supervisor(clip: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run_pipeline.py"), "run", "--source", str(clip), "--weights", "stand-in",
+         "--vocabulary", "dog", "--out", str(tmp_path), "--pace", "realtime", "--set", "model.short_side=64"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert wait_for(lambda: has_results(tmp_path))
+    pids = descendants(process.pid)
+    assert len(pids) == len(NODES)
+    control = json.loads((tmp_path / "control.json").read_text())["control"]
+    process.kill()
+    process.wait()
+    assert wait_for(lambda: not any(alive(pid) for pid in pids), 20)
+    assert not Path(control.removeprefix("ipc://")).parent.exists()
+
+
+def test_an_interrupted_run_ends_in_order_with_complete_files(clip: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run_pipeline.py"), "run", "--source", str(clip), "--weights", "stand-in",
+         "--vocabulary", "dog", "--out", str(tmp_path), "--pace", "realtime", "--set", "model.short_side=64"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert wait_for(lambda: has_results(tmp_path))
+    pids = descendants(process.pid)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "seconds processed" in out
+    assert not any(alive(pid) for pid in pids)
+    assert 1 <= len(list(read_results(tmp_path / "results.jsonl"))) < 7
+    import av
+
+    with av.open(str(tmp_path / "annotated.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) > 10
+
+
+def test_the_vocabulary_can_be_replaced_while_running(clip: Path, tmp_path: Path) -> None:
+    """From another process, by the address the run leaves; the revision is stamped on every result."""
+    changed: list[object] = []
+    pointer: list[str] = []
+
+    def ask() -> None:
+        client = ControlClient(pointer[0], clock=Clock())
+        try:
+            changed.append(client.call("vocabulary.set", {"words": ["trumpet", "sheep"]}, deadline_s=30))
+            with pytest.raises(UserError, match="control character"):
+                client.call("vocabulary.set", {"words": ["a\x00b"]}, deadline_s=30)
+        finally:
+            client.close()
+
+    asking = threading.Thread(target=ask)
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        if nodes["recorder"].counters.get("results", 0) >= 1 and not asking.ident:
+            asking.start()
+
+    supervisor = Supervisor(settings(clip, tmp_path, "source.pace=realtime"), clock=Clock(), watch=watch)
+    pointer.append(str(supervisor.config.links.control))
+    supervisor.run()
+    asking.join(30)
+    assert changed == [{"revision": 2, "words": ["trumpet", "sheep"]}]
+    results = list(read_results(tmp_path / "results.jsonl"))
+    revisions = [r["vocabulary_revision"] for r in results]
+    assert revisions == sorted(revisions)
+    assert set(revisions) == {1, 2}
+    for result in results:
+        words = {"dog", "violin"} if result["vocabulary_revision"] == 1 else {"trumpet", "sheep"}
+        assert {track["label"] for track in result["tracks"]} <= words
+
+
+def test_the_nodes_can_talk_over_tcp(finished: tuple[Path, dict], clip: Path, tmp_path: Path) -> None:
+    ports = iter(range(47610, 47620))
+    links = ("snippets", "features", "masks", "results", "control")
+    run(settings(clip, tmp_path, *(f"links.{link}=tcp://127.0.0.1:{next(ports)}" for link in links)))
+    assert first_difference(finished[0] / "results.jsonl", tmp_path / "results.jsonl") is None
+
+
+def test_a_file_that_is_no_video_is_one_clear_line_and_exit_code_2(tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("no video")
+    done = command("run", "--source", str(text), "--weights", "stand-in", "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "notes.txt" in errors[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_failed_start_leaves_earlier_results_alone(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_text("earlier\n")
+    done = command("run", "--source", "missing.mp4", "--weights", "stand-in", "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert (tmp_path / "results.jsonl").read_text() == "earlier\n"
