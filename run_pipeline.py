@@ -224,6 +224,12 @@ def keys(args: argparse.Namespace) -> int:
 
 
 def bench(args: argparse.Namespace) -> int:
+    import os
+
+    from streaming.supervisor import environment
+
+    # As the nodes are started; it counts only before the libraries are loaded.
+    os.environ.update(environment(os.cpu_count() or 1))
     from benchmarks.pipeline import main as measure
     from streaming.config import load, nested, setting
 
@@ -247,7 +253,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return COMMANDS[args.command](args)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

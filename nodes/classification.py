@@ -68,7 +68,7 @@ class ClassificationStage:
             classifier,
             vocabulary,
             labels=LabelOptions(
-                max_age=config.labels.max_age_snippets,
+                max_age=max(1, round(config.labels.max_age_s / config.source.hop_s)),
                 sure_probability=config.labels.unsure_below,
                 min_shape_iou=config.labels.changed_iou,
                 looks=config.labels.looks_kept,

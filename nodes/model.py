@@ -38,7 +38,10 @@ def localiser_options(config: Config) -> LocaliserOptions:
 
 def track_options(config: Config) -> TrackOptions:
     """The `tracks` section, less what only decides silence."""
-    return TrackOptions(**config.tracks.model_dump(exclude={"silence_dbfs", "offscreen_dbfs"}))
+    return TrackOptions(
+        **config.tracks.model_dump(exclude={"silence_dbfs", "offscreen_dbfs", "keep_s"}),
+        keep_snippets=round(config.tracks.keep_s / config.source.hop_s),
+    )
 
 
 class ModelStage:

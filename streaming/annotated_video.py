@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streaming.errors import UserError
-from streaming.layer import Layer, Picture
 from streaming.messages import Message, Preview, Result
 from streaming.mp4 import Mp4Writer
-from streaming.overlay import DrawnTrack, compose, draw_strip
+from streaming.overlay import DrawnTrack, Layer, compose, draw_strip
+from streaming.overlay.layer import Picture
 from streaming.rle import decode_mask
 
 NS = 1_000_000_000

@@ -1,76 +1,146 @@
-"""Configuration: what can be set, what it defaults to, and where a mistake stands.
+"""Configuration: everything that can be set, its default, its bounds, and what it means.
 
-Settings come in layers, each over the one before: the model's preset (`configs/<model>.yaml`), the file given with
-`--config`, the command line. Every value remembers the file and line it came from, so that an error can name them.
+Settings come in layers, each over the one before: the preset of the model (`configs/<model>.yaml`), the file
+given with `--config`, the command line. All that is wrong with them is told at once, one line each, before
+anything starts.
+
+Paths are relative to the working directory, not to the file they stand in: one command means the same
+wherever its configuration lies. Units are in the names: `_s` is seconds, `_fps` pictures per second, `_dbfs`
+decibels relative to full scale.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from model import options as choices
+from model.errors import ModelError
+from model.vocabulary import Vocabulary
+from streaming.complaints import Expects, complaints
 from streaming.errors import UserError
+from streaming.security import check_address
+from streaming.settings import Fault, Layer, Origin, merge, nested, read_yaml, setting
+
+__all__ = ["Config", "Layer", "Origin", "load", "merge", "nested", "read_yaml", "setting", "validate"]
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs"
-Share = Annotated[float, Field(ge=0, le=1)]
 HOPS_S = (1.0, 0.5, 0.25, 0.2, 0.125, 0.1)
 
 
-class Section(BaseModel):
-    """Every section refuses keys it does not know and cannot be changed once checked."""
+def _whole_snippets_a_second(hop_s: float) -> float:
+    if hop_s not in HOPS_S:
+        raise ValueError("1 / hop_s is not whole")
+    return hop_s
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+HopS = Annotated[
+    float, AfterValidator(_whole_snippets_a_second), Expects(f"one of {', '.join(map(str, HOPS_S))}")
+]
+SourceId = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$"), Expects("1 to 64 of the characters A-Z a-z 0-9 _ . -")
+]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$"), Expects("auto, cpu, cuda or cuda:NUMBER")]
+
+
+class Section(BaseModel):
+    """Every section refuses keys it does not know, and cannot be changed once checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sets_nothing(cls, values: Any) -> Any:
+        return {} if values is None else values
 
 
 class SourceConfig(Section):
     """Where picture and sound come from."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "source"
+    id: SourceId = "source"
+    """The name of the source in every result."""
     uri: str = ""
+    """The path of a recording, in any container and codec that FFmpeg reads."""
     pace: Literal["asap", "realtime"] = "asap"
-    # What happens when the model is slower than the source: wait (files), or keep only the newest (live).
+    """How a recording is played: `asap`, as fast as possible; `realtime`, as fast as it was recorded."""
     overflow: Literal["block", "latest"] = "block"
-    hop_s: float = 1.0
+    """What happens when the model is slower than the source: `block`, the source waits (recordings);
+    `latest`, only the newest snippet waits, and those that it replaces are counted as dropped (live ones)."""
+    hop_s: HopS = 1.0
+    """From one snippet to the next, in seconds. Each is one second long; 1.0 is the paper's."""
     start_s: Annotated[float, Field(ge=0)] = 0.0
-    video_stream: Annotated[int, Field(ge=0)] | None = None
-    audio_stream: Annotated[int, Field(ge=0)] | None = None
-
-    @model_validator(mode="after")
-    def _whole_snippets_a_second(self) -> SourceConfig:
-        if self.hop_s not in HOPS_S:
-            raise ValueError(f"hop_s: expected one of {', '.join(map(str, HOPS_S))}")
-        return self
+    """Where in a recording to begin, in seconds."""
+    video_stream: Count | None = None
+    """Index in the file of the video stream to take; FFmpeg's choice unless given."""
+    audio_stream: Count | None = None
+    """Index in the file of the audio stream to take; FFmpeg's choice unless given."""
 
 
 class ModelConfig(Section):
     """Which OV-AVSS, and which of its behaviours."""
 
     name: str = "r50"
-    checkpoint: str | None = None  # a file in the authors' layout; `stand-in` for weights without meaning
+    """The preset that the other settings of the model come from: a file in configs/ that bears its name."""
+    checkpoint: str | None = None
+    """The path of a file in the authors' layout, or `stand-in` for weights without meaning."""
     stand_in_salt: int = 0
+    """Which of the stand-in weights."""
     short_side: Annotated[int, Field(ge=64, le=2048)] = 360
-    max_side: Annotated[int, Field(ge=64, le=4096)] = 1333
-    window: Annotated[int, Field(ge=1, le=30)] = 5  # T, as the model was trained
+    """Pixels of the picture's shorter side as the model sees it ..."""
+    max_side: Annotated[int, Field(ge=64, le=4096, validate_default=True)] = 1333
+    """... unless the longer side would have more pixels than this."""
+    window: Annotated[int, Field(ge=1, le=30)] = 5
+    """How many snippets, one second apart, the model sees together: T, as it was trained."""
     backbone: choices.Backbone = "r50"
+    """What sees the picture."""
     fusion: choices.Fusion = "bi-attention"
+    """How picture and sound meet early (paper, Table 3)."""
     fusion_levels: choices.FusionLevels = "multi"
+    """On which levels of the picture's features they meet (paper, Table 3)."""
     audio_prompt: choices.AudioPrompt = "audio-mask-dec"
+    """How the queries of the decoder hear (paper, Table 4)."""
     audio_grid: choices.AudioGrid = "second"
-    # `paper`: the sounding score selects, the crop is centred. `reference`: as the published code does.
+    """Which sound goes with a snippet: that of its own second, or of the clip's grid of 0.96 s."""
     behaviour: choices.Behaviour = "paper"
-    selection: choices.Selection | None = None  # unless given, as `behaviour` says
-    crop_anchor: choices.CropAnchor | None = None  # unless given, as `behaviour` says
+    """Where the paper's text and the published code differ: `paper` (the sounding score selects, the crop is
+    centred) or `reference` (as the code does)."""
+    selection: choices.Selection | None = None
+    """Which queries become objects; as `behaviour` says unless given."""
+    crop_anchor: choices.CropAnchor | None = None
+    """Where in its square an object lies; as `behaviour` says unless given."""
     crop: choices.Crop = "square"
+    """How an object is cut out for CLIP (paper, Table 5)."""
     clip: str = "ViT-B-16-quickgelu"
-    precision: choices.Precision = "float32"
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """Which CLIP names the objects: a model of open_clip."""
+    precision: choices.Precision = "auto"
+    """Arithmetic of the model; `auto` takes bfloat16 where the processor is fast at it."""
+    device: Device = "auto"
+    """Where the model runs; `auto` takes the first GPU where there is one."""
+
+    @field_validator("max_side")
+    @classmethod
+    def _holds_the_short_side(cls, max_side: int, info: ValidationInfo) -> int:
+        short_side = info.data.get("short_side", 0)
+        if max_side < short_side:
+            raise ValueError(f"found {max_side}, expected at least model.short_side, which is {short_side}")
+        return max_side
 
     @property
     def resolved_selection(self) -> choices.Selection:
@@ -85,72 +155,150 @@ class TracksConfig(Section):
     """How objects keep their identity, and what counts as sounding."""
 
     sounding_on: Share = 0.5
-    sounding_off: Share = 0.35
+    """The sounding score that makes a new object ..."""
+    sounding_off: Annotated[Share, Field(validate_default=True)] = 0.35
+    """... and the one that a known object needs to be still sounding."""
     nms_iou: Share = 0.6
+    """Of masks that overlap by more than this share, the surest stays."""
     min_area: Share = 0.001
+    """The least share of the picture that an object covers."""
     max_objects: Annotated[int, Field(ge=1, le=100)] = 20
+    """How many objects there are at most in a snippet."""
     embedding_weight: Share = 0.2
+    """How much looks count when objects of two windows are matched; the rest is how their masks overlap."""
     min_affinity: Share = 0.3
+    """Objects that match less are different ones."""
     return_similarity: Share = 0.85
-    keep_snippets: Annotated[int, Field(ge=0, le=1000)] = 10
+    """How alike an object must look to come back after it was lost."""
+    keep_s: Annotated[float, Field(ge=0, le=600)] = 10.0
+    """For how many seconds a lost object can come back."""
     embedding_momentum: Share = 0.8
-    silence_dbfs: Annotated[float, Field(ge=-120, le=0)] = -70.0  # quieter than this, nothing sounds
-    offscreen_dbfs: Annotated[float, Field(ge=-120, le=0)] = -50.0  # louder, with nothing sounding in sight
+    """How slowly the memory of an object's looks changes."""
+    silence_dbfs: Annotated[float, Field(ge=-120, le=0)] = -70.0
+    """Quieter than this, nothing sounds."""
+    offscreen_dbfs: Annotated[float, Field(ge=-120, le=0)] = -50.0
+    """Louder than this, with nothing sounding in sight, the source is out of sight."""
+
+    @field_validator("sounding_off")
+    @classmethod
+    def _not_above_on(cls, sounding_off: float, info: ValidationInfo) -> float:
+        sounding_on = info.data.get("sounding_on", 1.0)
+        if sounding_off > sounding_on:
+            limit = f"at most tracks.sounding_on, which is {sounding_on:g}"
+            raise ValueError(f"found {sounding_off:g}, expected {limit}")
+        return sounding_off
 
 
 class LabelsConfig(Section):
     """When CLIP looks at a track again, and how many labels a result carries."""
 
     top_k: Annotated[int, Field(ge=1, le=100)] = 5
-    max_age_snippets: Annotated[int, Field(ge=1)] = 10
+    """How many labels of an object a result has, best first."""
+    max_age_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """CLIP looks again after so many seconds ..."""
     unsure_below: Share = 0.5
+    """... or when the best label has a smaller probability than this ..."""
     changed_iou: Share = 0.5
+    """... or when the mask overlaps by less than this share with the one that was looked at."""
     looks_kept: Annotated[int, Field(ge=1, le=64)] = 8
+    """Over how many looks a label is averaged."""
 
 
 class VocabularyConfig(Section):
-    """The words to choose from: a list, "words, with commas", the name of a preset, or a YAML file of words."""
+    """The words to choose from."""
 
     words: list[str] | str = "avsbench-ov"
-    cache_dir: str | None = None  # where text embeddings are kept between runs
+    """A list of words or phrases; or text: words with commas between them, the name of a preset, or a YAML
+    file with a list of words."""
+    cache_dir: str | None = None
+    """The directory that keeps text embeddings from one run to the next; they are not kept unless given."""
+
+    @field_validator("words")
+    @classmethod
+    def _can_be_looked_for(cls, words: list[str] | str) -> list[str] | str:
+        if isinstance(words, list):
+            try:
+                Vocabulary(tuple(words))
+            except ModelError as error:
+                raise ValueError(str(error).removeprefix("vocabulary: ")) from None
+        return words
 
 
 class OutputConfig(Section):
     """What a run leaves behind."""
 
     dir: str = "runs/latest"
+    """The directory that the files go to; it is made."""
     results: bool = True
+    """Whether results.jsonl is written."""
     annotated: bool = True
+    """Whether annotated.mp4 is written."""
     preview_side: Annotated[int, Field(ge=64, le=4096)] = 960
+    """Most pixels of the longer side of the annotated picture."""
     preview_fps: Annotated[float, Field(gt=0, le=120)] = 30.0
-    jpeg_quantiser: Annotated[int, Field(ge=2, le=31)] = 3  # 2 is finest
+    """Most pictures per second of the annotated video."""
+    jpeg_quantiser: Annotated[int, Field(ge=2, le=31)] = 3
+    """How coarse the pictures on their way there are; 2 is finest."""
 
 
 class NodeConfig(Section):
     """One process."""
 
-    here: bool = True  # False: somebody starts it on another machine with `run_pipeline.py node`
+    here: bool = True
+    """Whether it is started with the run; otherwise somebody starts it with `run_pipeline.py node`."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
+    """How many cores it may use at once."""
+
+
+class ModelNodeConfig(NodeConfig):
+    """The process of the model, which has most to do."""
+
+    threads: Annotated[int, Field(ge=1, le=256)] = 2
+    """How many cores it may use at once."""
 
 
 class NodesConfig(Section):
+    """The processes of the pipeline."""
+
     capture: NodeConfig = NodeConfig()
+    """Opens the source and cuts it into snippets."""
     feature: NodeConfig = NodeConfig()
-    model: NodeConfig = NodeConfig(threads=2)
+    """Makes the embedding of the sound and the model's picture."""
+    model: ModelNodeConfig = ModelNodeConfig()
+    """Localises what sounds."""
     classification: NodeConfig = NodeConfig()
+    """Names it."""
     recorder: NodeConfig = NodeConfig()
+    """Writes the files."""
 
 
 class LinksConfig(Section):
-    """Addresses; those left out are ipc sockets in a private directory of the run."""
+    """Addresses, ipc://PATH or tcp://HOST:PORT; unless given, sockets in a private directory of the run."""
 
+    keys: str | None = None
+    """Directory of CURVE keys, which addresses beyond this machine need: `run_pipeline.py keys` makes one."""
     snippets: str | None = None
+    """From capture to feature."""
     features: str | None = None
+    """From feature to model."""
     masks: str | None = None
+    """From model to classification."""
     results: str | None = None
+    """From classification to recorder."""
     previews: str | None = None
+    """The moving picture and sound, from capture to recorder."""
     control: str | None = None
-    keys: str | None = None  # directory of CURVE keys, needed for addresses beyond this machine
+    """Between the nodes and whoever supervises them."""
+
+    @field_validator("snippets", "features", "masks", "results", "previews", "control")
+    @classmethod
+    def _may_be_used(cls, address: str | None, info: ValidationInfo) -> str | None:
+        if address is not None and info.data.get("keys") is None:
+            try:
+                check_address(address)
+            except UserError as error:
+                raise ValueError(str(error)) from None
+        return address
 
 
 class Config(Section):
@@ -166,165 +314,50 @@ class Config(Section):
     links: LinksConfig = LinksConfig()
 
 
-# Reading -------------------------------------------------------------------------------------------------
+def load(file: Path | None = None, *, model: str | None = None, settings: Iterable[Layer] = ()) -> Config:
+    """The checked configuration: preset of the model, then the file, then settings.
 
-Path_ = tuple[str, ...]
+    model: name of the preset, over what file and settings say.
 
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a value was written."""
-
-    file: str
-    line: int | None = None
-
-    def __str__(self) -> str:
-        return self.file if self.line is None else f"{self.file}:{self.line}"
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Settings from one place: a tree of values, and the origin of every key in it."""
-
-    values: dict[str, Any]
-    origins: dict[Path_, Origin]
-
-
-def read_yaml(path: Path) -> Layer:
-    """A configuration file as a layer; raises `UserError` with file and line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"{path}: cannot be read as a configuration ({reason})") from error
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise UserError(f"{path}{line}: {problem}; expected YAML") from error
-    origins: dict[Path_, Origin] = {}
-    values = {} if node is None else _plain(node, (), str(path), origins)
-    if not isinstance(values, dict):
-        raise UserError(f"{path}:1: found {_kind(values)}, expected sections such as 'source:' and 'model:'")
-    return Layer(values, origins)
-
-
-def _plain(node: yaml.Node, at: Path_, file: str, origins: dict[Path_, Origin]) -> Any:
-    origins.setdefault(at, Origin(file, node.start_mark.line + 1))
-    if isinstance(node, yaml.MappingNode):
-        values: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value)
-            if key in values:
-                raise UserError(f"{file}:{key_node.start_mark.line + 1}: {key}: given twice; keep one")
-            origins[(*at, key)] = Origin(file, key_node.start_mark.line + 1)
-            values[key] = _plain(value_node, (*at, key), file, origins)
-        return values
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, (*at, str(i)), file, origins) for i, item in enumerate(node.value)]
-    return yaml.SafeLoader("").construct_object(node, deep=True)
-
-
-def setting(text: str) -> Layer:
-    """`key.path=value` from the command line as a layer; the value is read as YAML."""
-    key, equals, value = text.partition("=")
-    path = tuple(key.strip().split("."))
-    if not equals or not all(path):
-        raise UserError(f"--set {text}: expected section.key=value, such as source.hop_s=0.5")
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {text}: the value is not YAML ({value!r})") from error
-    return nested(path, parsed, "--set")
-
-
-def nested(path: Path_, value: Any, origin: str) -> Layer:
-    """A single value as a layer."""
-    tree: Any = value
-    for key in reversed(path):
-        tree = {key: tree}
-    return Layer(tree, {path[:i]: Origin(origin) for i in range(1, len(path) + 1)})
-
-
-def merge(layers: Iterable[Layer]) -> Layer:
-    """Later layers over earlier ones, key by key; lists are replaced whole."""
-    values: dict[str, Any] = {}
-    origins: dict[Path_, Origin] = {}
-    for layer in layers:
-        _overlay(values, layer.values)
-        origins |= layer.origins
-    return Layer(values, origins)
-
-
-def _overlay(below: dict[str, Any], above: Mapping[str, Any]) -> None:
-    for key, value in above.items():
-        if isinstance(value, dict) and isinstance(below.get(key), dict):
-            _overlay(below[key], value)
-        else:
-            below[key] = _copied(value)
-
-
-def _copied(value: Any) -> Any:
-    return {key: _copied(item) for key, item in value.items()} if isinstance(value, dict) else value
-
-
-def load(
-    file: Path | None = None, *, model: str | None = None, settings: Iterable[Layer] = ()
-) -> Config:
-    """The checked configuration: preset of the model, then the file, then settings; raises `UserError`."""
-    own = [read_yaml(file)] if file else []
-    later = merge([*own, *settings])
-    name = model or (later.values.get("model") or {}).get("name") or ModelConfig().name
-    preset = preset_path(str(name), later.origins.get(("model", "name"), Origin("--model")))
-    return validate(merge([read_yaml(preset), later]))
-
-
-def preset_path(name: str, origin: Origin) -> Path:
-    """The preset of a model; raises `UserError` that lists those there are."""
-    known = sorted(path.stem for path in PRESETS.glob("*.yaml") if "model" in (read_yaml(path).values or {}))
-    models = [stem for stem in known if read_yaml(PRESETS / f"{stem}.yaml").values["model"].get("name") == stem]
-    if name not in models:
-        raise UserError(f"{origin}: model.name: found {name!r}, expected one of {', '.join(models)}")
-    return PRESETS / f"{name}.yaml"
+    Raises `UserError` with a line for each mistake.
+    """
+    later = merge([*([read_yaml(file)] if file else []), *settings])
+    section = later.values.get("model")
+    name, origin = model or ModelConfig().name, Origin("--model")
+    if not model and isinstance(section, dict) and isinstance(section.get("name"), str):
+        name, origin = section["name"], later.origin(("model", "name"))
+    preset = _preset(name)
+    if preset is None:
+        fault = Fault(origin, ("model", "name"), f"found {name!r}, expected one of {', '.join(_presets())}")
+        return validate(replace(later, faults=(*later.faults, fault)))
+    return validate(merge([preset, later]))
 
 
 def validate(layer: Layer) -> Config:
-    """A layer as a checked configuration; raises `UserError` that names file, line, key, value and what would do."""
+    """A layer as a checked configuration. Raises `UserError` with a line for each mistake."""
+    faults = list(layer.faults)
     try:
-        return Config.model_validate(layer.values)
+        config = Config.model_validate(layer.values)
     except ValidationError as error:
-        told = [_told(detail, layer) for detail in error.errors(include_url=False)]
-        raise UserError("\n".join(told)) from error
+        faults += complaints(error, layer, Config)
+    if faults:
+        faults.sort(key=lambda fault: (fault.origin.file, fault.origin.line or 0))
+        raise UserError("\n".join(map(str, faults)))
+    return config
 
 
-def _told(detail: Any, layer: Layer) -> str:
-    at = tuple(str(key) for key in detail["loc"])
-    # Unions add the tried type to the path: keep what was really written.
-    while at and at not in layer.origins:
-        at = at[:-1]
-    origin = layer.origins.get(at) or layer.origins.get(at[:1]) or Origin("configuration")
-    if detail["type"] == "extra_forbidden":
-        known = list(_fields_at(at[:-1]))
-        near = difflib.get_close_matches(at[-1], known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(known)}"
-        return f"{origin}: {'.'.join(at)}: no such key; {hint}"
-    message = detail["msg"].removeprefix("Value error, ")
-    expected = message.removeprefix("Input should be ").removeprefix("String should ")
-    found = detail["input"]
-    told = f"found {_kind(found)}" if isinstance(found, dict | BaseModel) else f"found {found!r}"
-    return f"{origin}: {'.'.join(at)}: {told}, expected {expected}"
+def _preset(name: str) -> Layer | None:
+    """The preset of a model: the file in configs/ whose model bears the file's own name."""
+    if f"{name}.yaml" not in os.listdir(PRESETS):
+        return None
+    layer = read_yaml(Path(os.path.relpath(PRESETS / f"{name}.yaml")))
+    section = layer.values.get("model")
+    return layer if isinstance(section, dict) and section.get("name") == name else None
 
 
-def _fields_at(path: Path_) -> Iterable[str]:
-    section: Any = Config
-    for key in path:
-        section = section.model_fields[key].annotation
-    return section.model_fields
-
-
-def _kind(value: Any) -> str:
-    return {dict: "a section", list: "a list", str: "text", type(None): "nothing"}.get(
-        type(value), type(value).__name__
-    )
+def _presets() -> list[str]:
+    names = []
+    for path in sorted(PRESETS.glob("*.yaml")):
+        with suppress(UserError):  # another file that is broken is not what is being told
+            names += [path.stem] if _preset(path.stem) is not None else []
+    return names

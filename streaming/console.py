@@ -15,6 +15,7 @@ from streaming.clock import Clock
 from streaming.supervisor import Node
 
 LINE_EVERY_NS = 10_000_000_000
+LOG_COLUMNS = 200
 STAGES = ("capture", "feature", "observe", "decode", "track", "classify")
 
 
@@ -107,5 +108,6 @@ def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s:
 
 
 def print_table(table: Table) -> None:
-    """To standard output, as wide as it needs."""
-    Console(file=sys.stdout, soft_wrap=True, highlight=False).print(table)
+    """To standard output: as wide as the terminal, or as the longest line where there is none."""
+    width = None if sys.stdout.isatty() else LOG_COLUMNS
+    Console(file=sys.stdout, highlight=False, width=width).print(table)

@@ -21,8 +21,8 @@ import zmq
 
 from streaming.clock import Clock
 from streaming.errors import UserError
-from streaming.messages import (
-    VERSION,
+from streaming.messages import VERSION
+from streaming.schema import (
     Maybe,
     MessageError,
     Plain,

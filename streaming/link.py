@@ -24,7 +24,8 @@ from typing import Literal
 import zmq
 
 from streaming.clock import Clock
-from streaming.messages import MAX_PART_BYTES, Buffer, End, Message, MessageError, decode, encode
+from streaming.messages import End, Message, decode, encode
+from streaming.schema import MAX_PART_BYTES, Buffer, MessageError
 from streaming.security import Security, Sockets
 
 WANT = b"want"  # the last message is handled, send one

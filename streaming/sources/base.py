@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -85,3 +86,10 @@ def preview_of(
         audio_rate_hz=audio_rate_hz,
         frame_size=frame_size,
     )
+
+
+def nanoseconds(ticks: int, time_base: Fraction | None) -> int:
+    """A time or duration of FFmpeg's in nanoseconds, to the nearest one."""
+    assert time_base is not None, "FFmpeg gives every stream and frame a time base"
+    numerator, denominator = 2 * time_base.numerator * 1_000_000_000, 2 * time_base.denominator
+    return (ticks * numerator + time_base.denominator) // denominator

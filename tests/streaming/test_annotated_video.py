@@ -16,7 +16,7 @@ import pytest
 from streaming.annotated_video import AnnotatedVideo, fit
 from streaming.errors import UserError
 from streaming.messages import Preview, Result
-from streaming.overlay import track_colour
+from streaming.overlay.look import track_colour
 from streaming.rle import box_and_area, encode_mask
 
 ROOT = Path(__file__).parents[2]

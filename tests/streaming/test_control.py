@@ -32,7 +32,7 @@ from streaming.control import (
     unpack,
 )
 from streaming.errors import UserError
-from streaming.messages import MessageError
+from streaming.schema import MessageError
 
 clock = Clock()
 ENOUGH_S = 20.0

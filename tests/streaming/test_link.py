@@ -21,7 +21,8 @@ from streaming import link
 from streaming.clock import Clock
 from streaming.errors import UserError
 from streaming.link import Receiver, Sender
-from streaming.messages import End, Message, MessageError, Snippet
+from streaming.messages import End, Message, Snippet
+from streaming.schema import MessageError
 
 clock = Clock()
 ENOUGH_S = 20.0

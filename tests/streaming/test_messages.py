@@ -13,12 +13,10 @@ import pytest
 
 from streaming.messages import (
     KINDS,
-    MAX_PART_BYTES,
     MAX_PARTS,
     End,
     Features,
     Message,
-    MessageError,
     Preview,
     Result,
     Snippet,
@@ -26,6 +24,7 @@ from streaming.messages import (
     decode,
     encode,
 )
+from streaming.schema import MAX_PART_BYTES, MessageError
 
 rng = np.random.default_rng(7)
 PLACE: dict[str, Any] = {

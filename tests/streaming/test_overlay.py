@@ -5,21 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from streaming.layer import Layer, fitting_text, rounded_box, text_coverage, text_width
-from streaming.overlay import (
-    PALETTE,
-    Box,
-    DrawnTrack,
-    Style,
-    clock_text,
-    compose,
-    draw,
-    draw_strip,
-    place,
-    soft_mask,
-    strip_height,
-    track_colour,
-)
+from streaming.overlay import DrawnTrack, compose, draw, draw_strip
+from streaming.overlay.layer import Layer, fitting_text, rounded_box, text_coverage, text_width
+from streaming.overlay.layout import Box, place
+from streaming.overlay.look import PALETTE, Style, track_colour
+from streaming.overlay.masks import soft_mask
+from streaming.overlay.strip import clock_text, strip_height
 
 SIZES = [(90, 160), (360, 640), (640, 360), (720, 1280), (1080, 1920)]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from streaming.errors import UserError
-from streaming.snippets import SAMPLE_RATE_HZ, SnippetCutter, SoundTrack, Strip, Window
+from streaming.snippets import SAMPLE_RATE_HZ, SnippetCutter, Strip, Window
 
 SECOND = 1_000_000_000
 BLOCK_S = 0.1
@@ -127,31 +127,6 @@ def test_sound_that_comes_twice_is_heard_once() -> None:
     assert [window.gap for window in windows] == [True, False, False]
 
 
-def test_a_steady_offset_of_the_stamps_is_taken_out() -> None:
-    """35 ms lost without a trace (less than a hole): a second later the sound is where its stamps say."""
-    track, sound = SoundTrack(SAMPLE_RATE_HZ), noise(4.0)
-    for t_s, block in blocks(sound, block_s=0.02):
-        if t_s >= 0.02 - 1e-9:
-            assert track.put(round((t_s + 0.035) * SECOND), block) is None
-        else:
-            track.put(round(t_s * SECOND), block)
-    late = round(0.035 * SAMPLE_RATE_HZ)
-    np.testing.assert_array_equal(track.take(0, SECOND), sound[:16_000])
-    np.testing.assert_array_equal(track.take(2 * SECOND, 3 * SECOND), sound[32_000 - late : 48_000 - late])
-
-
-def test_a_drifting_sample_clock_stays_within_its_stamps() -> None:
-    """Sound of a clock that runs 0.5 % slow: each sample is within 25 ms of its stamp, for any length."""
-    track, worst = SoundTrack(SAMPLE_RATE_HZ), 0
-    for i in range(3000):
-        t_ns = round(i * 0.02 * 1.005 * SECOND)
-        track.put(t_ns, np.full(320, i + 1, np.float32))
-        placed = np.flatnonzero(track.take(t_ns - SECOND // 4, t_ns + SECOND // 4) == i + 1)
-        worst = max(worst, abs(int(placed[0]) - SAMPLE_RATE_HZ // 4))
-        track.forget(t_ns - SECOND)
-    assert worst < 0.025 * SAMPLE_RATE_HZ
-
-
 def test_sound_that_starts_late_and_ends_early_is_zero_there() -> None:
     sound = noise(1.5)
     windows = run(SnippetCutter(1.0, has_sound=True, origin_ns=0), pictures(4.0), blocks(sound, 0.75))
@@ -239,6 +214,18 @@ def test_sound_that_returns_after_windows_went_without_it_is_flagged() -> None:
     np.testing.assert_array_equal(windows[15].audio, sound[240_000:256_000])
     # Windows that went before the sound came back could not know; those behind them do.
     assert [window.seq for window in windows if window.gap] == list(range(10, 16))
+
+
+def test_what_lies_behind_the_end_that_is_given_is_left_out() -> None:
+    sound = noise(3.02)
+    for end_ns, covered_s in ((3 * SECOND, 3.0), (None, 3.02), (5 * SECOND, 3.02)):
+        cutter: SnippetCutter[float] = SnippetCutter(1.0, has_sound=True, origin_ns=0, strip=(16_000, 1))
+        cuts = feed(cutter, pictures(3.0), blocks(sound, block_s=1.51))
+        cuts += cutter.strip_sound(0, (sound[:, None] * 32_767).astype(np.int16)) + cutter.finish(end_ns)
+        strips = [cut if isinstance(cut, Strip) else cut.strip for cut in cuts]
+        assert sum(len(strip.audio) for strip in strips) == round(covered_s * SAMPLE_RATE_HZ)
+        assert strips[-1].end_ns == round(covered_s * SECOND)
+        assert cutter.covered_s == covered_s
 
 
 def test_the_last_frame_is_held_for_a_while_and_then_the_clip_ends() -> None:

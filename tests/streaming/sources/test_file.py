@@ -75,6 +75,7 @@ def normal(message: Any) -> list[bytes]:
         ("aac_5.1.mp4", {"rate_hz": 48_000, "layout": "5.1", "fps": Fraction(30_000, 1001)}),
         ("offset.ts", {"video_codec": "libx264", "rate_hz": 44_100}),
         ("slow.mkv", {"fps": 5, "audio_codec": "pcm_s16le"}),
+        ("b_pictures.avi", {"video_codec": "libx264", "audio_codec": "pcm_s16le", "fps": 30}),
     ],
 )
 def test_flash_and_beep_stay_together(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
@@ -293,8 +294,32 @@ def test_previews_together_are_the_clip(tmp_path: Path, hop_s: float) -> None:
 
 def test_previews_are_thinned_to_the_rate_asked_for(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", duration_s=2.0, fps=50)
-    _, previews, _ = play(path, preview=PreviewSettings(max_fps=10))
-    assert sum(len(preview.jpegs) for preview in previews) == 21
+    _, previews, _ = play(path, preview=PreviewSettings(max_fps=25))
+    assert [t_ns for preview in previews for t_ns in preview.frame_t_ns] == [
+        k * SECOND // 25 for k in range(50)
+    ]
+
+
+@pytest.mark.parametrize("fps", [25, Fraction(30_000, 1001), 30])
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi", "clip.ts"])
+def test_previews_of_a_clip_with_b_pictures_have_all_of_them_in_order(
+    tmp_path: Path, name: str, fps: Any
+) -> None:
+    path = make_clip(tmp_path / name, fps=fps, video_codec="libx264", layout=None)
+    _, previews, _ = play(path, preview=PreviewSettings(max_fps=30))
+    jpegs = [jpeg for preview in previews for jpeg in preview.jpegs]
+    assert [frame_number(decoded(jpeg)) for jpeg in jpegs] == list(range(round(3 * fps)))
+
+
+def test_padding_of_the_last_packet_of_sound_does_not_lengthen_the_clip(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", duration_s=3.0, rate_hz=48_000, bursts_s=[(0, 3)])
+    with av.open(str(path)) as container:
+        decoded_s = sum(frame.samples for frame in container.decode(audio=0)) / 48_000
+    assert decoded_s > 3.005, "the clip has no padding to leave out"
+    _, previews, end = play(path, preview=PreviewSettings())
+    assert sum(preview.dur_ns for preview in previews) == 3 * SECOND
+    assert sum(len(preview.audio) for preview in previews) == 3 * 48_000
+    assert end.counters["seconds"] == 3.0
 
 
 def test_high_rates_and_many_channels_are_previewed_in_stereo_at_48_khz(tmp_path: Path) -> None:
@@ -524,7 +549,7 @@ CLIPS = yaml.safe_load((MEDIA / "clips.yaml").read_text()) if (MEDIA / "clips.ya
 @pytest.mark.skipif(not CLIPS, reason="../shared/media/clips.yaml is absent: no recordings to try")
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip["file"])
 def test_every_shared_recording_gives_a_snippet_a_second(clip: dict[str, Any]) -> None:
-    snippets, previews, end = play(MEDIA / clip["file"], preview=PreviewSettings(max_side=64, max_fps=2))
+    snippets, previews, end = play(MEDIA / clip["file"], preview=PreviewSettings(max_side=64, max_fps=30))
     name, seconds = clip["file"], math.floor(clip["duration_s"])
     assert [(snippet.seq, snippet.t_ns) for snippet in snippets] == [(k, k * SECOND) for k in range(seconds)]
     assert not any(snippet.gap for snippet in snippets), "what is damaged lies behind the last whole second"
@@ -534,6 +559,8 @@ def test_every_shared_recording_gives_a_snippet_a_second(clip: dict[str, Any]) -
     )
     assert end.counters["corrupt_packets"] == (name == "edge_corrupt_aac_interview.mp4")
     assert sum(preview.dur_ns for preview in previews) / SECOND == pytest.approx(clip["duration_s"], abs=0.15)
+    pictures = sum(len(preview.jpegs) for preview in previews)
+    assert pictures == end.counters["frames"], "none of them has more than 30 pictures a second"
     height, width = snippets[0].frame.shape[:2]
     assert (height > width) == ("portrait" in name)
     assert all(k * SECOND + SECOND - s.frame_t_ns < 0.12 * SECOND for k, s in enumerate(snippets))
