@@ -1,0 +1,53 @@
+# For newcomers: `make demo` and `make test` set up what they lack, then do their job.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+# What pyproject.toml says under requires-python, as a Python command that succeeds where it holds.
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
+
+.PHONY: help demo test lint format clean
+
+help:  ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*  ## /make \1: /p' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## run the pipeline on the clip that comes with the project; answers go to demo-out/
+	$(PYTHON) run_pipeline.py run --config configs/demo.yaml
+	@echo
+	@echo "Watch demo-out/annotated.mp4; what it shows is told, second by second, in demo-out/results.jsonl."
+
+test: $(READY)  ## run all tests
+	$(PYTHON) -m pytest
+
+lint: $(READY)  ## check format, style and types
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m pyright
+
+format: $(READY)  ## bring the code into its format
+	$(PYTHON) -m ruff format
+
+clean:  ## remove the virtual environment and everything else that was made, but not your results in runs/
+	rm -rf $(VENV) demo-out build *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@python=$$(for python in python3.11 python3.12 python3; do \
+	    $$python -c '$(SUITABLE)' 2>/dev/null && echo $$python && break; done); \
+	if [ -z "$$python" ]; then \
+	    echo "error: found no Python 3.11 or 3.12; on Debian: apt install python3 python3-venv" >&2; exit 2; \
+	elif ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
+	    echo "error: $$python cannot make virtual environments; on Debian: apt install $$python-venv" >&2; exit 2; \
+	elif ! { $(PYTHON) -c '$(SUITABLE)' && $(PYTHON) -m pip --version; } >/dev/null 2>&1; then \
+	    $$python -m venv --clear $(VENV); \
+	fi
+	@echo "Installing into $(VENV): about 5 GB, a minute or more on a fast line."
+	$(PYTHON) -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@why=$$($(PYTHON) -c 'import cv2' 2>&1 | tail -n 1); if [ -n "$$why" ]; then \
+	    echo "error: OpenCV cannot be loaded: $$why" >&2; \
+	    echo "It needs two system libraries; on Debian: apt install libgl1 libglib2.0-0" >&2; exit 2; \
+	fi
+	@$(PYTHON) -c 'import sounddevice' 2>/dev/null || \
+	    echo "note: PortAudio is missing, which only a microphone needs; on Debian: apt install libportaudio2"
+	@touch $@
