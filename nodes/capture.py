@@ -75,7 +75,8 @@ def run_capture(
         return {"dropped": snippets.dropped, "sent": snippets.sent}
 
     place: Message | None = None
-    for message in stage.source:
+    # Everybody is waited for, so that a source at its own pace is not old, or lost, before it begins.
+    for message in stage.source if lifeline.wait_for_start() else ():
         if isinstance(message, Preview):
             if previews is not None:
                 deliver(previews, message, lifeline)

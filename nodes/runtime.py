@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from streaming.clock import Clock
-from streaming.control import ControlClient
+from streaming.control import ControlClient, Request
 from streaming.link import Receiver, Sender
 from streaming.messages import End, Message
 
 POLL_S = 0.25
 STATUS_NS = 1_000_000_000
 END_S = 600.0
+LOST_NS = 60_000_000_000
+START_POLL_NS = 20_000_000
 # Read as early as can be: a supervisor that dies while a node still loads its weights must be missed too.
 PARENT = os.getppid()
 
@@ -77,30 +79,58 @@ class Orphaned(Exception):
 
 
 class Lifeline:
-    """Whether to go on: until the supervisor says stop, or is gone."""
+    """Whether to go on: until the supervisor says stop, or is gone.
 
-    def __init__(self, control: ControlClient, stage: Stage, clock: Clock) -> None:
+    A node that the supervisor has started ends when its parent process changes. One that somebody started on
+    another machine (`parent` is None) ends when the supervisor, once heard, has been silent for a minute.
+    """
+
+    def __init__(self, control: ControlClient, stage: Stage, clock: Clock, parent: int | None = None) -> None:
         self.control, self.stage, self.clock = control, stage, clock
-        self.stopping = False
+        self.started = self.stopping = False
+        self._parent = parent
+        self._heard_ns: int | None = None
         self._told_ns = 0
 
     def pulse(self, extra: Callable[[], dict[str, Any]] = dict) -> bool:
         """Answer what was asked and tell how it goes; True while the node should go on."""
-        if os.getppid() != PARENT:
-            raise Orphaned
         for request in self.control.poll():
-            if request.name == "stop":
-                self.stopping = True
-                self.control.reply(request, None)
-                continue
-            try:
-                self.control.reply(request, self.stage.request(request.name, request.args))
-            except Exception as error:  # whatever it is, whoever asked gets the answer and the node lives on
-                self.control.reply(request, error=str(error) or type(error).__name__)
+            self._heard_ns = self.clock.monotonic_ns()
+            self._answer(request)
+        if self._is_orphan():
+            raise Orphaned
         if self.clock.monotonic_ns() - self._told_ns >= STATUS_NS:
             self._told_ns = self.clock.monotonic_ns()
             self.control.status({**self.stage.stats(), **extra()})
         return not self.stopping
+
+    def wait_for_start(self) -> bool:
+        """Wait until every node is ready; False when told to stop before."""
+        while not self.started:
+            if not self.pulse():
+                return False
+            self.clock.wait_until(self.clock.monotonic_ns() + START_POLL_NS)
+        return True
+
+    def _answer(self, request: Request) -> None:
+        try:
+            match request.name:
+                case "start":
+                    self.started, value = True, None
+                case "stop":
+                    self.stopping, value = True, None
+                case "ping":
+                    value = None
+                case _:
+                    value = self.stage.request(request.name, request.args)
+            self.control.reply(request, value)
+        except Exception as error:  # whatever it is, whoever asked gets the answer and the node lives on
+            self.control.reply(request, error=str(error) or type(error).__name__)
+
+    def _is_orphan(self) -> bool:
+        if self._parent is not None:
+            return os.getppid() != self._parent
+        return self._heard_ns is not None and self.clock.monotonic_ns() - self._heard_ns > LOST_NS
 
 
 def deliver(sender: Sender, message: Message, lifeline: Lifeline) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ModelError
-from nodes.runtime import Lifeline, Orphaned, Stage, run_stage
+from nodes.runtime import PARENT, Lifeline, Orphaned, Stage, run_stage
 from streaming.clock import Clock
 from streaming.config import Config
 from streaming.control import ControlClient
@@ -36,6 +36,7 @@ class Tools:
     clock: Clock
     security: Security | None
     control: ControlClient
+    parent: int | None  # the supervisor's process, where it has started this one
 
     def receiver(self, *links: str) -> Receiver:
         addresses = [getattr(self.config.links, link) for link in links]
@@ -51,7 +52,7 @@ class Tools:
         )
 
     def lifeline(self, stage: Stage) -> Lifeline:
-        return Lifeline(self.control, stage, self.clock)
+        return Lifeline(self.control, stage, self.clock, self.parent)
 
 
 def capture(tools: Tools) -> Counters:
@@ -135,8 +136,8 @@ def _set_threads(threads: int) -> None:
     torch.set_num_interop_threads(1)
 
 
-def start(name: str, config: Config) -> int:
-    """Run a node to its end; its exit status."""
+def start(name: str, config: Config, parent: int | None = None) -> int:
+    """Run a node to its end, or until process `parent` is its parent no more; its exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     clock = Clock()
@@ -144,7 +145,7 @@ def start(name: str, config: Config) -> int:
     control = ControlClient(str(config.links.control), clock=clock, node=name, security=security)
     control.hello()
     try:
-        control.done(NODES[name](Tools(config, clock, security, control)))
+        control.done(NODES[name](Tools(config, clock, security, control, parent)))
     except (UserError, ModelError) as error:
         control.failed(str(error))
         return 2
@@ -180,7 +181,7 @@ def main() -> None:
     # Skip the interpreter's slow goodbye: everything that matters has been closed.
     code = 1
     try:
-        code = start(name, config)
+        code = start(name, config, PARENT)
         sys.stderr.flush()
     finally:  # even when nobody reads standard error any more
         os._exit(code)

@@ -210,8 +210,8 @@ class VocabularyConfig(Section):
     words: list[str] | str = "avsbench-ov"
     """A list of words or phrases; or text: words with commas between them, the name of a preset, or a YAML
     file with a list of words."""
-    cache_dir: str | None = None
-    """The directory that keeps text embeddings from one run to the next; they are not kept unless given."""
+    cache_dir: str | None = "~/.cache/ov-avss-live"
+    """The directory that keeps text embeddings from one run to the next; empty, to keep none."""
 
     @field_validator("words")
     @classmethod

@@ -81,7 +81,7 @@ def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s:
     def row(name: str, value: str) -> None:
         table.add_row(name, value)
 
-    row("seconds processed", f"{seconds:.1f}, as {recorder.get('results', 0)} snippets")
+    row("seconds processed", f"{seconds:.1f} ({recorder.get('results', 0)} results)")
     row(
         "real-time factor",
         f"{seconds / running_s:.2f} ({running_s:.1f} s after {startup_s or 0:.1f} s of start-up)",

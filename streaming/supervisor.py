@@ -31,6 +31,8 @@ POLL_S = 0.1
 START_S = 300.0  # a large model on a slow disk takes its time
 DRAIN_S = 4.0  # what an interrupted run gives its nodes to finish
 TERMINATE_S = 1.0
+PING_S = 5.0
+LOST_S = 30.0  # a node on another machine that says nothing for so long is lost
 LAST_LINES = 20
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Node:
     counters: dict[str, Any] = field(default_factory=dict)
     last_lines: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=LAST_LINES))
     reader: threading.Thread | None = None
+    heard_ns: int = 0
 
 
 def resolved_links(links: LinksConfig, directory: Path) -> LinksConfig:
@@ -107,6 +110,9 @@ class Supervisor:
             self._start()
             self._until_done(control)
         finally:
+            if control is not None:
+                for node in self._elsewhere():
+                    control.request(node.name, "stop")
             self._end_processes()
             if control is not None:
                 control.close()
@@ -146,14 +152,22 @@ class Supervisor:
     # Watching --------------------------------------------------------------------------------------------
 
     def _until_done(self, control: ControlServer) -> None:
-        begun_ns = self.clock.monotonic_ns()
+        begun_ns = pinged_ns = self.clock.monotonic_ns()
         stopping_ns: int | None = None
+        started = False
         while any(node.state != "done" for node in self.nodes.values()):
             for event in control.poll(POLL_S):
                 self._on_event(control, event)
             self._look_for_deaths(control)
             self._watch(self.nodes)
             now_ns = self.clock.monotonic_ns()
+            if not started and all(node.state != "starting" for node in self.nodes.values()):
+                started = True
+                control.request("capture", "start")
+            if now_ns - pinged_ns > PING_S * 1e9:
+                pinged_ns = now_ns
+                for node in self._elsewhere():
+                    control.request(node.name, "ping", deadline_s=LOST_S)
             if self._stop.is_set() and stopping_ns is None:
                 stopping_ns = now_ns
                 self._ask_to_stop(control)
@@ -161,7 +175,15 @@ class Supervisor:
                 return
             late = [node.name for node in self.nodes.values() if node.state == "starting"]
             if late and now_ns - begun_ns > START_S * 1e9:
-                raise NodeFailure(f"not ready after {START_S:.0f} s: {', '.join(late)}")
+                raise NodeFailure(f"not ready after {START_S:.0f} s: {', '.join(late)}{self._hint(late)}")
+
+    def _elsewhere(self) -> list[Node]:
+        return [node for node in self.nodes.values() if node.process is None and node.state != "done"]
+
+    def _hint(self, late: Sequence[str]) -> str:
+        if any(self.nodes[name].process is None for name in late):
+            return " (started on another machine? same configuration, addresses and keys there?)"
+        return ""
 
     def _on_event(self, control: ControlServer, event: Event) -> None:
         match event:
@@ -175,11 +197,13 @@ class Supervisor:
                 if node is None:
                     log.warning("a node called %s reported, but none of that name belongs here", event.node)
                     return
+                node.heard_ns = self.clock.monotonic_ns()
                 match event:
                     case Ready():
                         node.state = "ready"
                     case Status():
-                        node.counters = event.counters
+                        # A node that was there before this supervisor has long said that it is ready.
+                        node.state, node.counters = "ready", event.counters
                     case Done():
                         node.state, node.counters = "done", event.stats
                     case Failed():
@@ -201,6 +225,11 @@ class Supervisor:
                 control.reply(request, error=f"no such request: {request.name}")
 
     def _look_for_deaths(self, control: ControlServer) -> None:
+        for node in self._elsewhere():
+            if node.state == "ready" and self.clock.monotonic_ns() - node.heard_ns > LOST_S * 1e9:
+                raise NodeFailure(
+                    f"the {node.name} node on another machine has been silent for {LOST_S:.0f} s"
+                )
         for node in self.nodes.values():
             if node.process is None or node.state == "done" or node.process.poll() is None:
                 continue

@@ -29,6 +29,7 @@ def settings(source: Path, out: Path, *more: str) -> Config:
                 "model.precision=float32",
                 "model.short_side=64",
                 "vocabulary.words=dog, violin",
+                "vocabulary.cache_dir=",
                 "nodes.model.threads=1",
                 *more,
             )

@@ -119,7 +119,7 @@ def test_killing_any_node_ends_the_run_with_one_clear_error(clip: Path, tmp_path
 def test_nodes_do_not_outlive_a_killed_supervisor(clip: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "run_pipeline.py"), "run", "--source", str(clip), "--weights", "stand-in",
-         "--vocabulary", "dog", "--out", str(tmp_path), "--pace", "realtime", "--set", "model.short_side=64"],
+         "--vocabulary", "dog", "--out", str(tmp_path), "--pace", "realtime", "--set", "model.short_side=64", "--set", "vocabulary.cache_dir="],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert wait_for(lambda: has_results(tmp_path))
@@ -135,7 +135,7 @@ def test_nodes_do_not_outlive_a_killed_supervisor(clip: Path, tmp_path: Path) ->
 def test_an_interrupted_run_ends_in_order_with_complete_files(clip: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "run_pipeline.py"), "run", "--source", str(clip), "--weights", "stand-in",
-         "--vocabulary", "dog", "--out", str(tmp_path), "--pace", "realtime", "--set", "model.short_side=64"],
+         "--vocabulary", "dog", "--out", str(tmp_path), "--pace", "realtime", "--set", "model.short_side=64", "--set", "vocabulary.cache_dir="],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert wait_for(lambda: has_results(tmp_path))

@@ -161,7 +161,7 @@ def test_an_anchor_may_stand_for_a_value(write: Any) -> None:
 
 HOPS = "one of 1.0, 0.5, 0.25, 0.2, 0.125, 0.1"
 STREAM = "a whole number of at least 0, or nothing"
-LABELS = "a section with top_k, max_age_snippets, unsure_below, changed_iou, looks_kept"
+LABELS = "a section with top_k, max_age_s, unsure_below, changed_iou, looks_kept"
 BEYOND = (
     "tcp://0.0.0.0:1: others can reach this address, so it needs keys: make them with "
     "`python run_pipeline.py keys DIR`, or use 127.0.0.1"
