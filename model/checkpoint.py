@@ -164,10 +164,13 @@ def _read(path: Path) -> dict[str, Tensor]:
         # Mapped, not read: each node touches only the part it needs.
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except Exception as error:  # the formats' readers raise many kinds, and all mean the same to the user
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{path}: cannot be read as a checkpoint ({first})") from error
+        told = f"cannot be read as a checkpoint ({type(error).__name__})"
+        wanted = "expected a .pth or .safetensors file with nothing but tensors in it; fetch it again"
+        raise ModelError(f"{path}: {told}: {wanted}") from error
     tensors = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+    if not isinstance(tensors, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in tensors.items()
+    ):
         raise ModelError(f"{path}: expected a dictionary of tensors under 'model', as the authors publish it")
     return tensors
 

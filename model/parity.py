@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -30,11 +31,12 @@ Quantities = Iterator[tuple[str, Any, np.ndarray]]  # name, ours, theirs
 
 
 def relative_l2(ours: Any, theirs: np.ndarray) -> float:
-    """|ours - theirs| / |theirs| over all entries; infinite where shapes or places of NaN differ."""
+    """|ours - theirs| / |theirs| over finite entries; infinite where shapes or the other entries differ."""
     a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
-    if a.shape != b.shape or not np.array_equal(np.isnan(a), np.isnan(b)):
+    finite = np.isfinite(b)
+    if a.shape != b.shape or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
         return float("inf")
-    a, b = np.nan_to_num(a), np.nan_to_num(b)
+    a, b = np.where(np.isnan(a), np.inf, a)[finite], b[finite]
     return float(np.linalg.norm(a - b) / max(np.linalg.norm(b), np.finfo(np.float64).tiny))
 
 
@@ -98,7 +100,7 @@ def compare(path: Path) -> tuple[list[tuple[str, float]], float]:
     try:
         with np.load(path) as file:
             fixture = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
         raise ModelError(f"{path}: cannot be read as an .npz fixture ({error})") from error
     for tell, (quantities, bound) in KINDS.items():
         if tell in fixture:

@@ -18,7 +18,7 @@ from model.options import Selection
 
 @dataclass(frozen=True)
 class Candidates:
-    """Possible objects of one window, best first."""
+    """Possible objects of one window, best first (by class score: as the queries come); on the CPU."""
 
     scores: Tensor  # (n,) sounding score
     queries: Tensor  # (n, C) who it is
@@ -67,11 +67,11 @@ def select(
         order = scores[chosen].argsort(descending=True, stable=True)
         chosen = chosen[order][: 4 * max_objects]
     else:
-        chosen = torch.arange(len(scores))
+        chosen = torch.arange(len(scores), device=scores.device)
     newest = sounding.mask_logits(slice(-1, None), chosen)[0, :, 0].float()
     there = (newest > 0).flatten(1).float().mean(1) > (min_area if selection == "sounding" else 0.0)
     chosen, newest = chosen[there], newest[there]
     if selection == "sounding" and len(chosen):
         chosen = chosen[suppress(newest.sigmoid().flatten(1), nms_iou)[:max_objects]]
     logits = sounding.mask_logits(queries=chosen)[0].float()
-    return Candidates(scores[chosen].float(), sounding.queries[0, chosen].float(), logits)
+    return Candidates(scores[chosen].cpu(), sounding.queries[0, chosen].float().cpu(), logits.cpu())

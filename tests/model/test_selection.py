@@ -1,0 +1,138 @@
+"""From queries to candidates: which count, in which order, and once each."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from model.audio_mask_dec import Sounding
+from model.options import Selection
+from model.selection import Candidates, select, soft_iou, suppress
+
+HEIGHT, WIDTH, T = 8, 10, 3
+
+
+def boxes(*corners: tuple[int, int, int, int]) -> Tensor:
+    """Masks (n, H, W) of ones inside y0, x0, y1, x1."""
+    masks = torch.zeros(len(corners), HEIGHT, WIDTH)
+    for mask, (y0, x0, y1, x1) in zip(masks, corners, strict=True):
+        mask[y0:y1, x0:x1] = 1
+    return masks
+
+
+def sounding(scores: list[float], masks: Tensor, earlier: Tensor | None = None) -> Sounding:
+    """A window in which query i has this score and, in the newest snippet, this mask (logits of 6 and -6)."""
+    n = len(scores)
+    before = masks if earlier is None else earlier
+    features = torch.stack([before] * (T - 1) + [masks])[None]  # (1, T, n, H, W)
+    logits = torch.tensor([[math.log(p), math.log1p(-p)] for p in scores])
+    queries = torch.eye(n, 8)[None] if n else torch.zeros(1, 0, 8)
+    return Sounding(logits[None], torch.eye(n)[None], queries, 12 * features - 6, [])
+
+
+def chosen(
+    window: Sounding,
+    selection: Selection = "sounding",
+    threshold: float = 0.35,
+    nms_iou: float = 0.6,
+    min_area: float = 0.001,
+    max_objects: int = 20,
+) -> list[int]:
+    """The numbers of the queries that `select` keeps, in its order; every field must tell the same story."""
+    found: Candidates = select(
+        window,
+        selection=selection,
+        threshold=threshold,
+        nms_iou=nms_iou,
+        min_area=min_area,
+        max_objects=max_objects,
+    )
+    numbers = found.queries.argmax(-1).tolist()
+    assert len(found) == len(numbers)
+    torch.testing.assert_close(found.scores, window.scores[0, numbers], rtol=0, atol=1e-6)
+    torch.testing.assert_close(found.mask_logits, window.mask_logits()[0, numbers])
+    return numbers
+
+
+APART = boxes((0, 0, 3, 3), (0, 5, 3, 9), (5, 0, 8, 4), (5, 6, 8, 10))
+
+
+def test_soft_overlap_is_the_sum_of_minima_over_the_sum_of_maxima() -> None:
+    generator = torch.Generator().manual_seed(1)
+    a, b = torch.rand(3, 7, generator=generator), torch.rand(4, 7, generator=generator)
+    found = soft_iou(a, b)
+    for i in range(3):
+        for j in range(4):
+            both = sum(min(float(x), float(y)) for x, y in zip(a[i], b[j], strict=True))
+            either = sum(max(float(x), float(y)) for x, y in zip(a[i], b[j], strict=True))
+            assert found[i, j] == pytest.approx(both / either, abs=1e-6)
+
+
+def test_soft_overlap_of_nothing() -> None:
+    nothing, something = torch.zeros(1, 5), torch.ones(1, 5)
+    assert soft_iou(nothing, nothing).item() == 0
+    assert soft_iou(nothing, something).item() == 0
+    assert soft_iou(torch.zeros(0, 5), something).shape == (0, 1)
+    assert soft_iou(something, torch.zeros(0, 5)).shape == (1, 0)
+
+
+def test_suppression_keeps_the_first_of_those_that_overlap_too_much() -> None:
+    masks = boxes((0, 0, 4, 4), (0, 0, 4, 5), (0, 0, 4, 8), (6, 6, 8, 8), (0, 0, 4, 4)).flatten(1)
+    # Overlaps with the first: 1, 0.8, 0.5, 0, 1; of the second with the third: 0.625.
+    assert suppress(masks, 0.6) == [0, 2, 3]
+    assert suppress(masks, 0.9) == [0, 1, 2, 3]
+    assert suppress(masks, 0.4) == [0, 3]
+
+
+def test_the_sounding_score_decides_best_first() -> None:
+    assert chosen(sounding([0.4, 0.2, 0.9, 0.6], APART)) == [2, 3, 0]
+    assert chosen(sounding([0.4, 0.2, 0.9, 0.6], APART), threshold=0.95) == []
+    assert chosen(sounding([0.5, 0.5, 0.5, 0.5], APART)) == [0, 1, 2, 3]
+
+
+def test_what_cannot_be_seen_in_the_newest_picture_is_left_out() -> None:
+    now = APART.clone()
+    now[1] = 0
+    assert chosen(sounding([0.9] * 4, now, earlier=APART)) == [0, 2, 3]
+    one_pixel = boxes((0, 0, 1, 1), (0, 5, 3, 9))
+    assert chosen(sounding([0.9] * 2, one_pixel), min_area=0.5 / 80) == [0, 1]
+    assert chosen(sounding([0.9] * 2, one_pixel), min_area=1.5 / 80) == [1]
+
+
+def test_the_same_object_is_reported_once_by_its_best_query() -> None:
+    twice = boxes((0, 0, 4, 4), (0, 0, 4, 4), (5, 6, 8, 10))
+    assert chosen(sounding([0.6, 0.8, 0.7], twice)) == [1, 2]
+    # What overlapped a moment ago but no longer does is two objects.
+    assert chosen(sounding([0.6, 0.8, 0.7], APART[:3], earlier=twice)) == [1, 2, 0]
+
+
+def test_the_best_so_many_are_kept() -> None:
+    assert chosen(sounding([0.4, 0.5, 0.9, 0.6], APART), max_objects=2) == [2, 3]
+    # Doubles do not use up the places.
+    crowded = torch.cat((APART[:1].expand(3, -1, -1), APART[1:2]))
+    assert chosen(sounding([0.9, 0.8, 0.7, 0.6], crowded), max_objects=2) == [0, 3]
+
+
+def test_nobody_sounds() -> None:
+    found = select(
+        sounding([0.1] * 4, APART),
+        selection="sounding",
+        threshold=0.35,
+        nms_iou=0.6,
+        min_area=0.0,
+        max_objects=5,
+    )
+    assert len(found) == 0
+    assert found.mask_logits.shape == (0, T, HEIGHT, WIDTH)
+    assert found.queries.shape == (0, 8)
+
+
+def test_by_class_score_every_query_with_a_mask_passes() -> None:
+    masks = torch.cat((APART[:1].expand(3, -1, -1), torch.zeros(1, HEIGHT, WIDTH), boxes((7, 9, 8, 10))))
+    window = sounding([0.01, 0.9, 0.3, 0.99, 0.02], masks)
+    all_seen = [0, 1, 2, 4]  # doubles, unlikely ones and single pixels among them, but not the empty one
+    assert chosen(window, "class-score") == all_seen
+    assert chosen(window, "class-score", threshold=1.0, min_area=0.5, max_objects=1, nms_iou=0.0) == all_seen
