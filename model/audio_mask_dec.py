@@ -44,21 +44,24 @@ class Memory(NamedTuple):
         )
 
 
-def window_of(snippets: list[Memory]) -> Memory:
-    """T single snippets (each without a batch dimension), oldest first, as one window: (1, T, ...)."""
+def joined(memories: list[Memory]) -> Memory:
+    """Batches of snippets as one batch."""
 
-    def stack(tensors: list[Tensor]) -> Tensor:
-        return torch.stack(tensors)[None]
+    def each(lists: list[list[Tensor]]) -> list[Tensor]:
+        return [torch.cat(tensors) for tensors in zip(*lists, strict=True)]
 
     return Memory(
-        audio=stack([s.audio for s in snippets]),
-        keys=[stack(list(layer)) for layer in zip(*(s.keys for s in snippets), strict=True)],
-        values=[stack(list(layer)) for layer in zip(*(s.values for s in snippets), strict=True)],
-        level_features=[
-            stack(list(level)) for level in zip(*(s.level_features for s in snippets), strict=True)
-        ],
-        mask_features=stack([s.mask_features for s in snippets]),
+        torch.cat([m.audio for m in memories]),
+        each([m.keys for m in memories]),
+        each([m.values for m in memories]),
+        each([m.level_features for m in memories]),
+        torch.cat([m.mask_features for m in memories]),
     )
+
+
+def window_of(snippets: list[Memory]) -> Memory:
+    """T single snippets (each without a batch dimension), oldest first, as one window: (1, T, ...)."""
+    return joined([snippet.mapped(lambda x: x[None]) for snippet in snippets]).mapped(lambda x: x[None])
 
 
 @dataclass(frozen=True)

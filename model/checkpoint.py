@@ -136,6 +136,9 @@ class CheckpointWeights:
         if any(faults):
             told = "; ".join(filter(None, faults))
             raise ModelError(f"{self.path}: does not fit this model's {part}: {told}")
+        broken = [name for name in wanted if not self.tensors[name].isfinite().all()]
+        if broken:
+            raise ModelError(f"{self.path}: holds NaN or infinity: {', '.join(broken)}")
         for name, value in wanted.items():
             value.copy_(self.tensors[name])
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from model.audio_mask_dec import Memory, window_of
 from model.localiser import Localiser, normalise
 from model.options import Selection
-from model.selection import select
+from model.selection import none_of, select
 from model.tracks import Sighting, Tracker, TrackOptions
 from model.window import Remembered, SlidingWindow, fill
 
@@ -35,9 +35,9 @@ class Step:
 
 @dataclass
 class _Source:
-    """The state of one generation of one source."""
+    """The state of one generation of one source, at one size of picture."""
 
-    generation: int
+    kind: tuple[int, tuple[int, ...]]
     window: SlidingWindow
     tracker: Tracker
 
@@ -57,7 +57,9 @@ class LiveLocaliser:
     ) -> None:
         self.localiser = localiser
         # The published code lets every query through; only class probabilities decide, later.
-        self.options = options if selection == "sounding" else replace(options, sounding_on=0.0)
+        self.options = (
+            options if selection == "sounding" else replace(options, sounding_on=0.0, sounding_off=0.0)
+        )
         self.selection: Selection = selection
         # Below this level nothing can be sounding, whatever the window's earlier seconds held.
         self.silence_dbfs = silence_dbfs
@@ -75,7 +77,7 @@ class LiveLocaliser:
         audio_dbfs: float = 0.0,
     ) -> Step:
         """Take in the next snippet: image (H, W, 3) uint8 RGB at model size, audio_embedding (A,) float32."""
-        state = self._state(source, generation)
+        state = self._state(source, (generation, image.shape))
         ms: dict[str, float] = {}
         device = next(self.localiser.parameters()).device
         with timed(ms, "observe"):
@@ -87,29 +89,32 @@ class LiveLocaliser:
         with timed(ms, "decode"):
             sounding = self.localiser.decode(window_of([slot.memory for slot in slots]))
         with timed(ms, "track"):
-            silent = self.silence_dbfs is not None and audio_dbfs < self.silence_dbfs
-            candidates = select(
-                sounding,
-                selection=self.selection,
-                threshold=float("inf") if silent else self.options.sounding_off,
-                nms_iou=self.options.nms_iou,
-                min_area=self.options.min_area,
-                max_objects=self.options.max_objects,
-            )
+            if self.silence_dbfs is not None and audio_dbfs < self.silence_dbfs:
+                candidates = none_of(sounding)
+            else:
+                candidates = select(
+                    sounding,
+                    (image.shape[0], image.shape[1]),
+                    selection=self.selection,
+                    threshold=self.options.sounding_off,
+                    nms_iou=self.options.nms_iou,
+                    min_area=self.options.min_area,
+                    max_objects=self.options.max_objects,
+                )
             sightings = state.tracker.update(candidates, [slot.seq for slot in slots])
             logits = candidates.mask_logits[[s.candidate for s in sightings], -1]
         return Step(sightings, logits, fill(slots), ms)
 
     def forget(self, source: str) -> None:
-        """Let go of everything about a source."""
+        """Let go of everything about a source, its ids included."""
         self._sources.pop(source, None)
 
-    def _state(self, source: str, generation: int) -> _Source:
+    def _state(self, source: str, kind: tuple[int, tuple[int, ...]]) -> _Source:
         state = self._sources.get(source)
-        if state is None or state.generation != generation:
+        if state is None or state.kind != kind:
             first_id = 1 if state is None else state.tracker.next_id
             window = SlidingWindow(self.localiser.options.window)
-            state = _Source(generation, window, Tracker(self.options, first_id))
+            state = _Source(kind, window, Tracker(self.options, first_id))
             self._sources[source] = state
         return state
 
@@ -124,4 +129,6 @@ def timed(into: dict[str, float], name: str) -> Iterator[None]:
     """Put the milliseconds a block took into a dictionary."""
     start = perf_counter()
     yield
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.synchronize()  # a GPU's work is only queued when a block ends
     into[name] = 1000 * (perf_counter() - start)

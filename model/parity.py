@@ -26,8 +26,18 @@ from model.metrics import AVSBenchOVScore
 from model.options import LocaliserOptions
 from model.vggish import VGGish, clip_examples
 
-Fixture = dict[str, np.ndarray]
 Quantities = Iterator[tuple[str, Any, np.ndarray]]  # name, ours, theirs
+
+
+class Fixture(dict[str, np.ndarray]):
+    """The entries of a fixture; asking for one that is not there is an error that names it."""
+
+    def __init__(self, path: Path, entries: dict[str, np.ndarray]) -> None:
+        super().__init__(entries)
+        self.path = path
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise ModelError(f"{self.path}: entry {name!r} is missing")
 
 
 def relative_l2(ours: Any, theirs: np.ndarray) -> float:
@@ -99,7 +109,7 @@ def compare(path: Path) -> tuple[list[tuple[str, float]], float]:
     """Each quantity's relative L2 error, and the bound they must keep; raises `ModelError` otherwise."""
     try:
         with np.load(path) as file:
-            fixture = {name: file[name] for name in file.files}
+            fixture = Fixture(path, {name: file[name] for name in file.files})
     except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
         raise ModelError(f"{path}: cannot be read as an .npz fixture ({error})") from error
     for tell, (quantities, bound) in KINDS.items():
@@ -107,8 +117,9 @@ def compare(path: Path) -> tuple[list[tuple[str, float]], float]:
             try:
                 with torch.inference_mode():
                     return [(name, relative_l2(a, b)) for name, a, b in quantities(fixture)], bound
-            except KeyError as error:
-                raise ModelError(f"{path}: entry {error} is missing") from error
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:
+                first = str(error).splitlines()[0]
+                raise ModelError(f"{path}: its entries do not have the documented form ({first})") from error
     raise ModelError(f"{path}: no parity fixture: expected an entry 'arch', 'regions' or 'class_iou'")
 
 

@@ -15,10 +15,12 @@ from torch import Tensor
 from model.audio_mask_dec import Sounding
 from model.options import Selection
 
+MASK_STRIDE = 4
+
 
 @dataclass(frozen=True)
 class Candidates:
-    """Possible objects of one window, best first (by class score: as the queries come); on the CPU."""
+    """Possible objects of one window, on the processor; with `sounding`, best first."""
 
     scores: Tensor  # (n,) sounding score
     queries: Tensor  # (n, C) who it is
@@ -28,26 +30,30 @@ class Candidates:
         return len(self.scores)
 
 
-def soft_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Soft intersection over union of masks in [0, 1]: (n, P), (m, P) -> (n, m); 0 where both are empty."""
-    rows = [torch.minimum(x, b).sum(-1) for x in a]
-    both = torch.stack(rows) if rows else a.new_zeros(0, len(b))
-    either = a.sum(-1)[:, None] + b.sum(-1) - both
-    return both / either.clamp(min=1e-6)
+def overlap(both: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Soft intersection over union (Tanimoto) from dot products: of masks with each other, and with
+    themselves.
+
+    1 for identical masks however soft, and the ordinary measure for hard ones. `both` (n, m), `a` (n,), `b`
+    (m,).
+    """
+    return both / (a[:, None] + b - both).clamp(min=1e-6)
 
 
 def suppress(masks: Tensor, threshold: float) -> list[int]:
     """Mask NMS: indices to keep of masks (n, P), which come best first."""
     keep: list[int] = []
-    iou = soft_iou(masks, masks)
+    energy = masks.square().sum(-1)
+    shared = overlap(masks @ masks.T, energy, energy)
     for i in range(len(masks)):
-        if all(iou[i, j] < threshold for j in keep):
+        if all(shared[i, j] < threshold for j in keep):
             keep.append(i)
     return keep
 
 
 def select(
     sounding: Sounding,
+    size: tuple[int, int],
     *,
     selection: Selection,
     threshold: float,
@@ -55,23 +61,36 @@ def select(
     min_area: float,
     max_objects: int,
 ) -> Candidates:
-    """The candidates of a single window (batch of one).
+    """The candidates of a single window (batch of one) over pictures of `size`, the padding not counted.
 
-    threshold: least sounding score (`sounding` only); nms_iou: masks that overlap more are one object;
-    min_area: least share of the newest picture; max_objects: the best so many are kept (`sounding` only,
-    like NMS).
+    `sounding` alone takes the rest: the least sounding score; the overlap from which two masks are one
+    object; the least share of the newest picture; and how many of the best are kept.
     """
     scores = sounding.scores[0]
-    if selection == "sounding":
+    by_sound = selection == "sounding"
+    chosen = torch.arange(len(scores), device=scores.device)
+    if by_sound:
         chosen = torch.nonzero(scores >= threshold)[:, 0]
         order = scores[chosen].argsort(descending=True, stable=True)
         chosen = chosen[order][: 4 * max_objects]
-    else:
-        chosen = torch.arange(len(scores), device=scores.device)
-    newest = sounding.mask_logits(slice(-1, None), chosen)[0, :, 0].float()
-    there = (newest > 0).flatten(1).float().mean(1) > (min_area if selection == "sounding" else 0.0)
+    rows, columns = (-(-side // MASK_STRIDE) for side in size)
+    newest = sounding.mask_logits(slice(-1, None), chosen)[0, :, 0, :rows, :columns].float().flatten(1)
+    area = (newest > 0).float().mean(1)
+    there = (area > 0) & (area >= min_area) if by_sound else area > 0
     chosen, newest = chosen[there], newest[there]
-    if selection == "sounding" and len(chosen):
-        chosen = chosen[suppress(newest.sigmoid().flatten(1), nms_iou)[:max_objects]]
-    logits = sounding.mask_logits(queries=chosen)[0].float()
-    return Candidates(scores[chosen].cpu(), sounding.queries[0, chosen].float().cpu(), logits.cpu())
+    if by_sound:
+        chosen = chosen[suppress(newest.sigmoid(), nms_iou)[:max_objects]]
+    logits = sounding.mask_logits(queries=chosen)[0]
+    return Candidates(
+        scores[chosen].float().cpu(), sounding.queries[0, chosen].float().cpu(), logits.float().cpu()
+    )
+
+
+def none_of(sounding: Sounding) -> Candidates:
+    """No candidates, in the shapes of this window."""
+    nobody = torch.arange(0)
+    return Candidates(
+        torch.empty(0),
+        sounding.queries[0, nobody].float().cpu(),
+        sounding.mask_logits(queries=nobody)[0].float().cpu(),
+    )

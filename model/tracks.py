@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.selection import Candidates, soft_iou
+from model.selection import Candidates, overlap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +40,13 @@ class Track:
 
     id: int
     embedding: Tensor  # (C,) unit length, moving average
-    score: float
     last_step: int
-    masks: dict[int, Tensor] = field(default_factory=dict)  # snippet number -> (h, w) in [0, 1]
+    masks: dict[int, Tensor] = field(default_factory=dict)  # snippet number -> (P,) in [0, 1]
+
+    @property
+    def newest_mask(self) -> Tensor:
+        """(P,) where it was in the last snippet it was seen in."""
+        return self.masks[max(self.masks)]
 
 
 @dataclass(frozen=True)
@@ -69,20 +72,22 @@ class Tracker:
         """Candidates of a window over the snippets `seqs` (T, oldest first) -> sightings, by track id."""
         self._step += 1
         self._forget_old()
-        probabilities = candidates.mask_logits.sigmoid()
+        # Half the resolution tells objects apart as well, at a quarter of the cost.
+        masks = F.avg_pool2d(candidates.mask_logits.sigmoid(), 2, ceil_mode=True).flatten(2)  # (n, T, P)
         embeddings = F.normalize(candidates.queries, dim=-1)
+        known = self._match(masks, embeddings, seqs)
         sightings = []
-        matched = self._match(probabilities, embeddings, seqs)
         for i in range(len(candidates)):
-            score, track = float(candidates.scores[i]), matched.get(i)
+            score, track = float(candidates.scores[i]), known.get(i)
             new = track is None
+            went_on = track is not None and track.last_step == self._step - 1
+            if score < (self.options.sounding_off if went_on else self.options.sounding_on):
+                continue
             if track is None:
-                if score < self.options.sounding_on:
-                    continue
-                track = Track(self.next_id, embeddings[i], score, self._step)
+                track = Track(self.next_id, embeddings[i], self._step)
                 self.next_id += 1
                 self.tracks.append(track)
-            self._renew(track, score, embeddings[i], dict(zip(seqs, probabilities[i], strict=True)), new)
+            self._renew(track, embeddings[i], dict(zip(seqs, masks[i].clone(), strict=True)), new)
             sightings.append(Sighting(track.id, i, score, new))
         return sorted(sightings, key=lambda sighting: sighting.track_id)
 
@@ -90,32 +95,59 @@ class Tracker:
         """Best one-to-one assignment of candidates to tracks above the gate: candidate -> track."""
         if not self.tracks or not len(masks):
             return {}
-        affinity = np.stack([self._affinity(track, masks, embeddings, seqs) for track in self.tracks], axis=1)
+        affinity = self._affinity(masks, embeddings, seqs).numpy()
         rows, columns = linear_sum_assignment(affinity, maximize=True)
         return {int(i): self.tracks[j] for i, j in zip(rows, columns, strict=True) if affinity[i, j] > 0}
 
-    def _affinity(self, track: Track, masks: Tensor, embeddings: Tensor, seqs: Sequence[int]) -> np.ndarray:
-        """(n,) affinity of a track with every candidate; 0 where the gate says no."""
-        o = self.options
-        cosine = (embeddings @ track.embedding).clamp(min=0)
-        shared = [slot for slot, seq in enumerate(seqs) if seq in track.masks]
-        if shared:
-            theirs = torch.stack([track.masks[seqs[slot]] for slot in shared]).flatten()[None]
-            overlap = soft_iou(masks[:, shared].flatten(1), theirs)[:, 0]
-            affinity = (1 - o.embedding_weight) * overlap + o.embedding_weight * cosine
-            return torch.where(affinity >= o.min_affinity, affinity, 0.0).numpy()
-        # Nothing seen in common: only who it is can tell, and it counts less than an overlap would.
-        return torch.where(cosine >= o.return_similarity, o.min_affinity * cosine, 0.0).numpy()
+    def _affinity(self, masks: Tensor, embeddings: Tensor, seqs: Sequence[int]) -> Tensor:
+        """(n, tracks) how well each candidate fits each track; 0 where the gate says no.
 
-    def _renew(
-        self, track: Track, score: float, embedding: Tensor, masks: dict[int, Tensor], new: bool
-    ) -> None:
+        What both have seen counts most. A track of the step before without a common snippet (hops below a
+        second interleave the windows) is met where it was last; one that was lost comes back by who it is
+        alone.
+        """
+        o = self.options
+        cosine = (embeddings @ torch.stack([track.embedding for track in self.tracks]).T).clamp(min=0)
+        common, share = self._common_overlap(masks, seqs)
+        fit = (1 - o.embedding_weight) * share + o.embedding_weight * cosine
+        recent = torch.tensor([track.last_step == self._step - 1 for track in self.tracks])
+        last = torch.stack([track.newest_mask for track in self.tracks])
+        near = overlap(masks[:, -1] @ last.T, masks[:, -1].square().sum(-1), last.square().sum(-1))
+        near = (1 - o.embedding_weight) * near + o.embedding_weight * cosine
+        zero = torch.zeros(())
+        return torch.where(
+            common,
+            torch.where(fit >= o.min_affinity, fit, zero),
+            torch.where(
+                recent & (near >= o.min_affinity),
+                o.min_affinity * near,
+                torch.where(cosine >= o.return_similarity, o.min_affinity * cosine, zero),
+            ),
+        )
+
+    def _common_overlap(self, masks: Tensor, seqs: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """(tracks,) whether it knows a snippet of the window; (n, tracks) the overlap on all it knows."""
+        n, m = len(masks), len(self.tracks)
+        both, ours, theirs = torch.zeros(n, m), torch.zeros(n, m), torch.zeros(m)
+        common = torch.zeros(m, dtype=torch.bool)
+        for slot, seq in enumerate(seqs):
+            who = [j for j, track in enumerate(self.tracks) if seq in track.masks]
+            if not who:
+                continue
+            remembered = torch.stack([self.tracks[j].masks[seq] for j in who])  # (k, P)
+            both[:, who] += masks[:, slot] @ remembered.T
+            ours[:, who] += masks[:, slot].square().sum(-1)[:, None]
+            theirs[who] += remembered.square().sum(-1)
+            common[who] = True
+        return common, both / (ours + theirs - both).clamp(min=1e-6)
+
+    def _renew(self, track: Track, embedding: Tensor, masks: dict[int, Tensor], new: bool) -> None:
         momentum = 0.0 if new else self.options.embedding_momentum
         track.embedding = F.normalize(momentum * track.embedding + (1 - momentum) * embedding, dim=-1)
-        track.score, track.last_step = score, self._step
+        track.last_step = self._step
         # With hops below a second, neighbouring windows interleave: the masks of both are kept.
-        recent = min(masks)
-        track.masks = {seq: mask for seq, mask in track.masks.items() if seq >= recent} | masks
+        oldest = min(masks)
+        track.masks = {seq: mask for seq, mask in track.masks.items() if seq >= oldest} | masks
 
     def _forget_old(self) -> None:
         oldest = self._step - self.options.keep_snippets

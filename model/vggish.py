@@ -26,7 +26,7 @@ GRID_SAMPLES = EXAMPLE_FRAMES * HOP  # examples of a whole clip start 0.96 s apa
 
 @cache
 def mel_triangles() -> Tensor:
-    """(257, 64) float64: triangles that are straight on the HTK mel axis, DC left out."""
+    """(257, 64) float64: triangles that are straight on the HTK mel axis."""
 
     def mel(hz: Tensor) -> Tensor:
         return 1127.0 * torch.log1p(hz / 700.0)
@@ -35,9 +35,7 @@ def mel_triangles() -> Tensor:
     first, last = mel(torch.tensor([MEL_MIN_HZ, MEL_MAX_HZ], dtype=torch.float64))
     edges = torch.linspace(float(first), float(last), MELS + 2, dtype=torch.float64)
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
-    triangles = torch.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clamp(min=0)
-    triangles[0] = 0
-    return triangles
+    return torch.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clamp(min=0)
 
 
 def log_mel(wave: Tensor) -> Tensor:
@@ -81,10 +79,17 @@ class GridExamples:
     def __init__(self, clip: int, per_second: int = 1) -> None:
         self.clip, self.per_second = clip, per_second
         self._count = 0
+        self._last_seq = -1
         self._past = torch.zeros(0)
 
-    def example(self, wave: Tensor) -> Tensor:
-        """The log-mel example (96, 64) of the next snippet, given its second of sound (16000,)."""
+    def example(self, wave: Tensor, seq: int) -> Tensor:
+        """The log-mel example (96, 64) of snippet number `seq`, given its second of sound (16000,).
+
+        Where a number is missing, the sound before is not the one before: a new clip begins.
+        """
+        if self._count and seq != self._last_seq + 1:
+            self._count, self._past = 0, torch.zeros(0)
+        self._last_seq = seq
         i = self._count // self.per_second % self.clip
         early = i * (RATE_HZ - GRID_SAMPLES)
         sound = torch.cat((self._past, wave))[-(RATE_HZ + early) :]

@@ -44,8 +44,8 @@ class SlidingWindow:
         """The window's T snippets, oldest first, one second apart.
 
         A slot takes the snippet nearest to its time, less than half a second away. Where there is none
-        (before T seconds have passed, or where one was dropped under load) it repeats the snippet after it:
-        during warm-up that is the oldest there is.
+        (before T seconds have passed, or where one was dropped under load) it repeats the slot after it:
+        during warm-up that is the oldest there is, of those whole seconds away.
         """
         newest = self._ring[-1]
         slots = [newest]

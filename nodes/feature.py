@@ -25,9 +25,14 @@ SILENCE_DBFS = -120.0
 
 
 def model_size(height: int, width: int, short_side: int, max_side: int) -> tuple[int, int]:
-    """The size whose short side is `short_side`, or smaller where the long one would pass `max_side`."""
-    scale = min(short_side / min(height, width), max_side / max(height, width))
-    return int(height * scale + 0.5), int(width * scale + 0.5)
+    """The size whose short side is `short_side`, or smaller where the long one would pass `max_side`.
+
+    In two steps, as the reference does it: one step would round some sizes to a neighbouring pixel.
+    """
+    scale = short_side / min(height, width)
+    h, w = (short_side, scale * width) if height < width else (scale * height, short_side)
+    shrink = min(1.0, max_side / max(h, w))
+    return max(1, int(shrink * h + 0.5)), max(1, int(shrink * w + 0.5))
 
 
 def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -94,7 +99,7 @@ class FeatureStage:
         if self.grid == "second":
             return second_examples(wave)
         grid = self._grids.setdefault(snippet.source, GridExamples(self.window, round(1 / self.hop_s)))
-        return grid.example(wave)
+        return grid.example(wave, snippet.seq)
 
     def forget(self, source: str) -> None:
         self._grids.pop(source, None)

@@ -19,7 +19,7 @@ from model.options import LocaliserOptions
 from model.tracks import TrackOptions
 from streaming.config import Config
 from streaming.errors import UserError
-from streaming.messages import Features, Message, SoundingMasks
+from streaming.messages import End, Features, Message, SoundingMasks
 
 FLOAT16_MAX = 60_000.0
 
@@ -66,6 +66,8 @@ class ModelStage:
         )
 
     def process(self, message: Message) -> Iterable[Message]:
+        if isinstance(message, End):
+            self.live.forget(message.source)
         if not isinstance(message, Features):
             return
         step = self.live.step(

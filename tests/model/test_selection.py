@@ -10,7 +10,7 @@ from torch import Tensor
 
 from model.audio_mask_dec import Sounding
 from model.options import Selection
-from model.selection import Candidates, select, soft_iou, suppress
+from model.selection import Candidates, none_of, overlap, select, suppress
 
 HEIGHT, WIDTH, T = 8, 10, 3
 
@@ -44,6 +44,7 @@ def chosen(
     """The numbers of the queries that `select` keeps, in its order; every field must tell the same story."""
     found: Candidates = select(
         window,
+        (4 * HEIGHT, 4 * WIDTH),
         selection=selection,
         threshold=threshold,
         nms_iou=nms_iou,
@@ -60,23 +61,27 @@ def chosen(
 APART = boxes((0, 0, 3, 3), (0, 5, 3, 9), (5, 0, 8, 4), (5, 6, 8, 10))
 
 
-def test_soft_overlap_is_the_sum_of_minima_over_the_sum_of_maxima() -> None:
+def overlap_of(a: Tensor, b: Tensor) -> Tensor:
+    return overlap(a @ b.T, a.square().sum(-1), b.square().sum(-1))
+
+
+def test_overlap_of_hard_masks_is_intersection_over_union() -> None:
     generator = torch.Generator().manual_seed(1)
-    a, b = torch.rand(3, 7, generator=generator), torch.rand(4, 7, generator=generator)
-    found = soft_iou(a, b)
+    a, b = torch.rand(3, 40, generator=generator) > 0.5, torch.rand(4, 40, generator=generator) > 0.3
+    found = overlap_of(a.float(), b.float())
     for i in range(3):
         for j in range(4):
-            both = sum(min(float(x), float(y)) for x, y in zip(a[i], b[j], strict=True))
-            either = sum(max(float(x), float(y)) for x, y in zip(a[i], b[j], strict=True))
-            assert found[i, j] == pytest.approx(both / either, abs=1e-6)
+            assert found[i, j] == pytest.approx(float((a[i] & b[j]).sum() / (a[i] | b[j]).sum()), abs=1e-6)
 
 
-def test_soft_overlap_of_nothing() -> None:
-    nothing, something = torch.zeros(1, 5), torch.ones(1, 5)
-    assert soft_iou(nothing, nothing).item() == 0
-    assert soft_iou(nothing, something).item() == 0
-    assert soft_iou(torch.zeros(0, 5), something).shape == (0, 1)
-    assert soft_iou(something, torch.zeros(0, 5)).shape == (1, 0)
+def test_a_soft_mask_overlaps_itself_wholly_and_nothing_not_at_all() -> None:
+    soft = torch.rand(5, 30, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(overlap_of(soft, soft).diagonal(), torch.ones(5))
+    assert overlap_of(soft, 0.5 * soft).diagonal().max() < 1
+    nothing = torch.zeros(1, 30)
+    assert overlap_of(nothing, nothing).item() == 0
+    assert overlap_of(nothing, soft).max() == 0
+    assert overlap_of(torch.zeros(0, 30), soft).shape == (0, 5)
 
 
 def test_suppression_keeps_the_first_of_those_that_overlap_too_much() -> None:
@@ -119,6 +124,7 @@ def test_the_best_so_many_are_kept() -> None:
 def test_nobody_sounds() -> None:
     found = select(
         sounding([0.1] * 4, APART),
+        (4 * HEIGHT, 4 * WIDTH),
         selection="sounding",
         threshold=0.35,
         nms_iou=0.6,
@@ -128,6 +134,24 @@ def test_nobody_sounds() -> None:
     assert len(found) == 0
     assert found.mask_logits.shape == (0, T, HEIGHT, WIDTH)
     assert found.queries.shape == (0, 8)
+    silent = none_of(sounding([0.9] * 4, APART))
+    assert [x.shape for x in (silent.scores, silent.queries, silent.mask_logits)] == [
+        x.shape for x in (found.scores, found.queries, found.mask_logits)
+    ]
+
+
+def test_padding_does_not_count() -> None:
+    below = boxes((7, 0, 8, 10), (0, 0, 2, 2))  # the last line is padding of a picture 7 lines high
+    found = select(
+        sounding([0.9, 0.8], below),
+        (4 * 7 - 3, 4 * WIDTH),
+        selection="sounding",
+        threshold=0.35,
+        nms_iou=0.6,
+        min_area=4 / 70,
+        max_objects=5,
+    )
+    assert found.queries.argmax(-1).tolist() == [1]
 
 
 def test_by_class_score_every_query_with_a_mask_passes() -> None:

@@ -126,7 +126,7 @@ def test_a_stream_hears_exactly_the_examples_of_whole_clips(clip: int, per_secon
     wave = noise(clips * clip + 1, seed=clip)
     grid = GridExamples(clip, per_second)
     snippets = clips * clip * per_second
-    streamed = [grid.example(wave[k * hop : k * hop + RATE_HZ]) for k in range(snippets)]
+    streamed = [grid.example(wave[k * hop : k * hop + RATE_HZ], k) for k in range(snippets)]
     for start in range(per_second):  # the interleaved seconds, each a sequence of clips of its own
         for number in range(clips):
             first = start + number * clip * per_second
@@ -138,7 +138,7 @@ def test_a_stream_hears_exactly_the_examples_of_whole_clips(clip: int, per_secon
 def test_a_stream_on_the_clip_grid_differs_from_one_by_seconds() -> None:
     wave = noise(2.0)
     grid = GridExamples(5)
-    first, second = (grid.example(x) for x in wave.view(2, RATE_HZ))
+    first, second = (grid.example(x, k) for k, x in enumerate(wave.view(2, RATE_HZ)))
     torch.testing.assert_close(first, second_examples(wave[:RATE_HZ]), rtol=0, atol=1e-6)
     assert not torch.allclose(second, second_examples(wave[RATE_HZ:]), rtol=0, atol=1e-2)
 
