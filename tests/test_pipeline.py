@@ -36,6 +36,28 @@ def has_results(out: Path) -> bool:
     return (out / "results.jsonl").exists() and (out / "results.jsonl").stat().st_size > 0
 
 
+def started(clip: Path, out: Path) -> subprocess.Popen[str]:
+    """The command, begun on the clip at its own pace."""
+    command = [
+        "run",
+        "--source",
+        str(clip),
+        "--weights",
+        "stand-in",
+        "--vocabulary",
+        "dog",
+        "--out",
+        str(out),
+    ]
+    more = ["--pace", "realtime", "--set", "model.short_side=64", "--set", "vocabulary.cache_dir="]
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "run_pipeline.py"), *command, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @pytest.fixture(scope="module")
 def finished(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     """One undisturbed run, with its video: where it wrote, and the nodes' counters."""
@@ -117,11 +139,7 @@ def test_killing_any_node_ends_the_run_with_one_clear_error(clip: Path, tmp_path
 
 
 def test_nodes_do_not_outlive_a_killed_supervisor(clip: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "run_pipeline.py"), "run", "--source", str(clip), "--weights", "stand-in",
-         "--vocabulary", "dog", "--out", str(tmp_path), "--pace", "realtime", "--set", "model.short_side=64", "--set", "vocabulary.cache_dir="],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    process = started(clip, tmp_path)
     assert wait_for(lambda: has_results(tmp_path))
     pids = descendants(process.pid)
     assert len(pids) == len(NODES)
@@ -133,11 +151,7 @@ def test_nodes_do_not_outlive_a_killed_supervisor(clip: Path, tmp_path: Path) ->
 
 
 def test_an_interrupted_run_ends_in_order_with_complete_files(clip: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "run_pipeline.py"), "run", "--source", str(clip), "--weights", "stand-in",
-         "--vocabulary", "dog", "--out", str(tmp_path), "--pace", "realtime", "--set", "model.short_side=64", "--set", "vocabulary.cache_dir="],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = started(clip, tmp_path)
     assert wait_for(lambda: has_results(tmp_path))
     pids = descendants(process.pid)
     process.send_signal(signal.SIGINT)

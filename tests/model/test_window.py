@@ -163,8 +163,8 @@ def whole_clip(localiser: Localiser, images: Tensor, audio: Tensor, seqs: list[i
     return localiser(normalise(images[seqs])[None], audio[seqs][None])
 
 
-# In float32. Both ways observe a snippet at a time: attention masks are thresholds, and the other rounding of a
-# batch would now and then decide on which side of one a pixel falls.
+# In float32. Both ways observe a snippet at a time: attention masks are thresholds, and the other rounding
+# of a batch would now and then decide on which side of one a pixel falls.
 BOUND = 1e-5
 
 
