@@ -46,6 +46,7 @@ from streaming.supervisor import Node, Supervisor
 HEIGHT, WIDTH = 360, 480
 REPEATS = 7
 MIB = 1 << 20
+MEMORY_EVERY_NS = 3_000_000_000
 Figures = dict[str, float]
 
 
@@ -79,7 +80,7 @@ def main(config: Config, json_path: Path, seconds: int) -> int:
         "one_process": alone,
         "processes": together,
         "ratios": {
-            "streamed_step_to_whole_clip": sliding["streamed_step_ms"] / sliding["whole_clip_ms"],
+            "streamed_step_to_whole_clip": sliding["ratio"],
             "processes_to_one_process": together["ms_per_snippet"] / alone["ms_per_snippet"],
         },
     }
@@ -124,18 +125,26 @@ def sliding_step(config: Config) -> Figures:
         def masks(sounding: Any) -> None:
             sounding.mask_logits(queries=torch.arange(10)).cpu()
 
-        return {"whole_clip_ms": typical(whole), "streamed_step_ms": typical(step)}
+        whole_ms, step_ms = in_turn(whole, step)
+    return {
+        "whole_clip_ms": median(whole_ms),
+        "streamed_step_ms": median(step_ms),
+        "ratio": median(b / a for a, b in zip(whole_ms, step_ms, strict=True)),
+    }
 
 
-def typical(call: Callable[[], Any]) -> float:
-    """Median milliseconds of a call, after one that does not count."""
-    call()
-    times = []
-    for _ in range(REPEATS):
-        start = perf_counter()
-        call()
-        times.append(1000 * (perf_counter() - start))
-    return median(times)
+def in_turn(*calls: Callable[[], Any]) -> list[list[float]]:
+    """Milliseconds of each call, taken in turn so that a drift of the machine meets them alike.
+
+    The first round does not count.
+    """
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(REPEATS + 1):
+        for call, its in zip(calls, times, strict=True):
+            start = perf_counter()
+            call()
+            its.append(1000 * (perf_counter() - start))
+    return [its[1:] for its in times]
 
 
 def one_process(config: Config) -> dict[str, Any]:
@@ -172,8 +181,12 @@ def processes(config: Config) -> dict[str, Any]:
     """The pipeline as it is run: rate from the first result to the last, start-up, memory of all nodes."""
     clock = Clock()
     peak_mib: dict[str, float] = {}
+    looked_ns = [0]
 
     def watch(nodes: Mapping[str, Node]) -> None:
+        if clock.monotonic_ns() - looked_ns[0] < MEMORY_EVERY_NS:  # a look walks all pages: it has a price
+            return
+        looked_ns[0] = clock.monotonic_ns()
         for name, node in nodes.items():
             if node.process is not None:
                 peak_mib[name] = max(peak_mib.get(name, 0.0), proportional_mib(node.process.pid))

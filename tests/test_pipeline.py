@@ -223,3 +223,19 @@ def test_a_failed_start_leaves_earlier_results_alone(tmp_path: Path) -> None:
     done = command("run", "--source", "missing.mp4", "--weights", "stand-in", "--out", str(tmp_path))
     assert done.returncode == 2
     assert (tmp_path / "results.jsonl").read_text() == "earlier\n"
+
+
+def test_the_benchmark_measures_every_stage_and_ratio(tmp_path: Path) -> None:
+    """That it runs and tells; what it tells is for the machine it runs on."""
+    figures = tmp_path / "bench.json"
+    done = command(
+        "bench", "--seconds", "2", "--json", str(figures),
+        "--set", "model.short_side=64", "--set", "vocabulary.cache_dir=",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(figures.read_text())
+    assert {"feature", "observe", "decode", "track", "classify"} <= told["one_process"]["stage_ms"].keys()
+    assert set(told["processes"]["memory_by_node_mib"]) == set(NODES)
+    assert all(ratio > 0 for ratio in told["ratios"].values())
+    assert told["processes"]["objects"] == told["one_process"]["objects"]
+    assert "<= 1.15" in done.stdout
