@@ -9,10 +9,17 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streaming.errors import UserError
 
+if TYPE_CHECKING:
+    from streaming.config import Config, LinksConfig
+
+POINTER = "control.json"  # in the output folder of a run: how to reach it
 CHECKPOINTS = (
     "Get `model_ov_avss_{name}.pth` from the links in the README of github.com/ruohaoguo/ovavss "
     "(OneDrive or Baidu), put it anywhere and give its path: --weights PATH (or model.checkpoint in a "
@@ -48,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
 
     check = command("check", "Check a configuration without starting anything.")
     check.add_argument("config", type=Path, metavar="CONFIG", help="a YAML file, see configs/")
-    check.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    _settable(check)
 
     node = command("node", "Run one node of a pipeline that spans several machines.")
     node.add_argument("name", choices=("capture", "feature", "model", "classification", "recorder"))
@@ -61,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     keys = command("keys", "Make the CURVE keys that links between machines need.")
-    keys.add_argument("dir", type=Path, metavar="DIR")
+    keys.add_argument("dir", type=Path, metavar="DIR", help="where they go: a new folder")
 
     bench = command("bench", "Measure every stage, the sliding step and the whole pipeline on this machine.")
     bench.add_argument(
@@ -75,6 +82,10 @@ def parser() -> argparse.ArgumentParser:
 
 def _configurable(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", type=Path, metavar="FILE", help="a YAML configuration, see configs/")
+    _settable(command)
+
+
+def _settable(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
         help="any setting of the configuration, such as source.hop_s=0.5 (repeatable)",
@@ -85,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     from streaming.clock import Clock
     from streaming.config import load, nested, setting
     from streaming.console import Watcher, print_table, summary
-    from streaming.supervisor import NodeFailure, Supervisor
+    from streaming.supervisor import NodeFailure, Supervisor, used_nodes
 
     given = {
         ("source", "uri"): args.source,
@@ -99,41 +110,50 @@ def run(args: argparse.Namespace) -> int:
     config = load(args.config, model=args.model, settings=[*layers, *map(setting, args.settings)])
     if not config.source.uri:
         raise UserError("nothing to run: give --source FILE (or source.uri in a configuration)")
-    require_weights(config.model.name, config.model.checkpoint)
+    if any(getattr(config.nodes, name).here for name in ("feature", "model", "classification")):
+        require_weights(config.model.name, config.model.checkpoint)
+    if not all(getattr(config.nodes, name).here for name in used_nodes(config)):
+        require_addresses(config, "a run with nodes elsewhere")
     words_of(config.vocabulary.words)
     if config.model.checkpoint == "stand-in":
         print("NOTE: stand-in weights: every mask and label of this run is meaningless.", file=sys.stderr)
 
     clock = Clock()
     begun_ns = clock.wall_ns()
-    pointer = Path(config.output.dir) / "control.json"
     with Watcher(clock, quiet=args.quiet) as watcher:
         supervisor = Supervisor(config, clock=clock, watch=watcher.watch, say=watcher.say)
         for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signal_, lambda *_: supervisor.stop())
         try:
-            pointer.parent.mkdir(parents=True, exist_ok=True)
-            pointer.write_text(
-                json.dumps({"control": supervisor.config.links.control, "keys": config.links.keys})
-            )
-            counters = supervisor.run()
-        except OSError as error:
-            raise UserError(
-                f"{pointer.parent}: cannot be written ({error.strerror}); choose another --out"
-            ) from error
+            with announced(Path(config.output.dir), supervisor.config.links):
+                counters = supervisor.run()
         except NodeFailure as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-        finally:
-            pointer.unlink(missing_ok=True)
     if not args.quiet:
         first_ns = counters.get("recorder", {}).get("first_result_wall_ns")
         startup_s = (first_ns - begun_ns) / 1e9 if first_ns else None
         print_table(summary(counters, (clock.wall_ns() - begun_ns) / 1e9, startup_s))
-        print(f"written to {config.output.dir}")
+        print(f"written to {config.output.dir}" if first_ns else "ended before the first result")
         if config.model.checkpoint == "stand-in":
             print("Stand-in weights: these masks and labels mean nothing.")
     return 0
+
+
+@contextmanager
+def announced(folder: Path, links: LinksConfig) -> Iterator[None]:
+    """Leave word in the output folder, while a run lasts, of how to reach it. Raises `UserError`."""
+    pointer = folder / POINTER
+    keys = links.keys and str(Path(links.keys).absolute())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        pointer.write_text(json.dumps({"control": links.control, "keys": keys}))
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+    try:
+        yield
+    finally:
+        pointer.unlink(missing_ok=True)
 
 
 def option(key: tuple[str, ...]) -> str:
@@ -153,6 +173,17 @@ def require_weights(name: str, checkpoint: str | None) -> None:
         raise UserError(f"model {name!r} has no weights here. " + CHECKPOINTS.format(name=name))
     if checkpoint != "stand-in" and not Path(checkpoint).is_file():
         raise UserError(f"{checkpoint}: no such checkpoint. " + CHECKPOINTS.format(name=name))
+
+
+def require_addresses(config: Config, who: str) -> None:
+    """Raises `UserError` unless every link has an address that other machines can be told."""
+    unused = {"keys"} if config.output.annotated else {"keys", "previews"}
+    missing = [name for name, value in config.links.model_dump(exclude=unused).items() if value is None]
+    if missing:
+        raise UserError(
+            f"{who} needs the addresses of its links: give links.{', links.'.join(missing)} "
+            "in the configuration that all machines share"
+        )
 
 
 def words_of(words: list[str] | str) -> tuple[str, ...]:
@@ -180,12 +211,7 @@ def node(args: argparse.Namespace) -> int:
     from streaming.config import load, setting
 
     config = load(args.config, settings=map(setting, args.settings))
-    missing = [name for name, value in config.links.model_dump(exclude={"keys"}).items() if value is None]
-    if missing:
-        raise UserError(
-            f"a node by itself needs the addresses of its links: give links.{', links.'.join(missing)} "
-            "in the configuration that all machines share"
-        )
+    require_addresses(config, "a node by itself")
     return start(args.name, config)
 
 
@@ -194,14 +220,12 @@ def vocabulary(args: argparse.Namespace) -> int:
     from streaming.control import ControlClient
     from streaming.security import Security
 
-    pointer = Path(args.out) / "control.json"
     try:
-        where = json.loads(pointer.read_text())
-    except (OSError, ValueError) as error:
+        where = json.loads((Path(args.out) / POINTER).read_text())
+        address, keys = where["control"], where["keys"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{args.out}: no pipeline is running there; give the --out of the run") from error
-    client = ControlClient(
-        where["control"], clock=Clock(), security=Security(where["keys"]) if where["keys"] else None
-    )
+    client = ControlClient(address, clock=Clock(), security=Security(keys) if keys else None)
     try:
         if args.words is None:
             answer = client.call("vocabulary.get")

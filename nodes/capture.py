@@ -14,7 +14,7 @@ from streaming.clock import Clock
 from streaming.config import Config
 from streaming.errors import UserError
 from streaming.link import Sender
-from streaming.messages import End, Message, Preview
+from streaming.messages import End, Message, Preview, Snippet
 from streaming.sources.base import PreviewSettings, Source
 from streaming.sources.file import FileSource
 
@@ -62,7 +62,7 @@ class CaptureStage:
 
     def stats(self) -> dict[str, Any]:
         duration = getattr(self.source, "duration_s", None)
-        counters = self.end.counters if self.end else {}
+        counters = self.end.counters if self.end else getattr(self.source, "counters", {})
         return {"snippets": self.snippets, "duration_s": duration, **counters}
 
 
@@ -74,22 +74,22 @@ def run_capture(
     def counters() -> dict[str, Any]:
         return {"dropped": snippets.dropped, "sent": snippets.sent}
 
-    place: Message | None = None
+    lifeline.counters = counters
+    last: Message | None = None
     # Everybody is waited for, so that a source at its own pace is not old, or lost, before it begins.
     for message in stage.source if lifeline.wait_for_start() else ():
-        if isinstance(message, Preview):
-            if previews is not None:
-                deliver(previews, message, lifeline)
-        elif isinstance(message, End):
+        if isinstance(message, End):
             stage.end = message
-        else:
-            place = message
-            deliver(snippets, message, lifeline)
-            stage.snippets += 1
-        if not lifeline.pulse(counters):
+            continue
+        last = message
+        sender = previews if isinstance(message, Preview) else snippets
+        if sender is not None:
+            deliver(sender, message, lifeline)
+        stage.snippets += isinstance(message, Snippet)
+        if not lifeline.pulse():
             break
     stage.source.close()
-    end = stage.end or _stopped(stage, place, lifeline.clock)
+    end = stage.end or _stopped(stage, last, lifeline.clock)
     for sender in (snippets, previews):
         if sender is not None and not deliver(sender, end, lifeline):
             sender.send(end, timeout_s=STOP_S)  # told to stop: one more chance to end in order
@@ -104,8 +104,9 @@ def _stopped(stage: CaptureStage, last: Message | None, clock: Clock) -> End:
     return End(
         source=stage.source.source_id,
         generation=last.generation if last else 0,
-        seq=last.seq + 1 if last else 0,
+        seq=last.seq + isinstance(last, Snippet) if last else 0,
         t_ns=last.t_ns if last else 0,
         emitted_ns=clock.wall_ns(),
         reason="stopped",
+        counters=getattr(stage.source, "counters", {}),
     )

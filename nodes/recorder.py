@@ -34,6 +34,8 @@ class RecorderStage:
         self.first_result_wall_ns: int | None = None
         self._path = results
         self._writer: ResultsWriter | None = None
+        self._covered_ns = self._reached_ns = 0
+        self._reached: dict[str, tuple[int, int]] = {}  # source -> generation, end of its newest window
         self._tracks = 0
         self._newest_track: dict[str, int] = {}
         self._labels: Counter[str] = Counter()
@@ -84,6 +86,7 @@ class RecorderStage:
         now_ns = self.clock.wall_ns()
         self.first_result_wall_ns = self.first_result_wall_ns or now_ns
         self.count += 1
+        self._cover(result)
         self._latency_ms.append((now_ns - result.emitted_ns) / 1e6)
         for stage, ms in result.stage_ms.items():
             self._stages.setdefault(stage, Mean()).add(ms)
@@ -92,6 +95,14 @@ class RecorderStage:
             self._tracks += track["id"] > newest  # ids count up, so a larger one is a new object
             self._newest_track[result.source] = max(self._newest_track.get(result.source, 0), track["id"])
             self._labels[track["label"] or "?"] += 1
+
+    def _cover(self, result: Result) -> None:
+        """Count the time that results tell of, once where windows overlap."""
+        self._reached_ns = result.t_ns + result.dur_ns
+        generation, before_ns = self._reached.get(result.source, (-1, 0))
+        goes_on = generation == result.generation
+        self._covered_ns += min(result.dur_ns, self._reached_ns - before_ns) if goes_on else result.dur_ns
+        self._reached[result.source] = (result.generation, self._reached_ns)
 
     def close(self) -> None:
         """Finish every file."""
@@ -113,6 +124,8 @@ class RecorderStage:
         ordered = sorted(self._latency_ms) or [0.0]
         return {
             "results": self.count,
+            "seconds": round(self._covered_ns / 1e9, 3),
+            "reached_s": round(self._reached_ns / 1e9, 3),
             "objects": self._tracks,
             "labels": [label for label, _ in self._labels.most_common(LABELS_TOLD)],
             "stage_ms": {stage: round(mean.value, 2) for stage, mean in self._stages.items()},

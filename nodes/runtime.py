@@ -48,29 +48,30 @@ class Gate:
     """Which messages are new: older generations and numbers already handled are not.
 
     Links deliver at least once, so that nothing is lost with a consumer; this is where once is restored.
+    Each link is judged by itself: the moving picture is in the next generation while the results of the last
+    one are still on their way.
     """
 
     def __init__(self) -> None:
         self._newest: dict[tuple[str, str, type], tuple[int, int]] = {}  # generation, number
-        self._generation: dict[str, int] = {}
+        self._generation: dict[tuple[str, str], int] = {}
         self.turned_away = 0
 
     def admits(self, message: Message, link: str = "") -> bool:
         """Whether this is news, among what came over `link`."""
         place = (message.generation, message.seq)
         key = (link, message.source, type(message))
-        if place <= self._newest.get(key, (-1, -1)) or message.generation < self._generation.get(
-            message.source, 0
-        ):
+        generation = self._generation.get((link, message.source), 0)
+        if place <= self._newest.get(key, (-1, -1)) or message.generation < generation:
             self.turned_away += 1
             return False
         self._newest[key] = place
         return True
 
-    def begins_generation(self, message: Message) -> bool:
-        """Whether this is the first message of a generation that is not the source's first."""
-        before = self._generation.get(message.source)
-        self._generation[message.source] = message.generation
+    def begins_generation(self, message: Message, link: str = "") -> bool:
+        """Whether this is the first message of a generation that is not the source's first on `link`."""
+        before = self._generation.get((link, message.source))
+        self._generation[link, message.source] = message.generation
         return before is not None and message.generation > before
 
 
@@ -83,16 +84,19 @@ class Lifeline:
 
     A node that the supervisor has started ends when its parent process changes. One that somebody started on
     another machine (`parent` is None) ends when the supervisor, once heard, has been silent for a minute.
+
+    counters: gives what a status tells besides the stage's own figures.
     """
 
     def __init__(self, control: ControlClient, stage: Stage, clock: Clock, parent: int | None = None) -> None:
         self.control, self.stage, self.clock = control, stage, clock
         self.started = self.stopping = False
+        self.counters: Callable[[], dict[str, Any]] = dict
         self._parent = parent
         self._heard_ns: int | None = None
         self._told_ns = 0
 
-    def pulse(self, extra: Callable[[], dict[str, Any]] = dict) -> bool:
+    def pulse(self) -> bool:
         """Answer what was asked and tell how it goes; True while the node should go on."""
         for request in self.control.poll():
             self._heard_ns = self.clock.monotonic_ns()
@@ -101,7 +105,7 @@ class Lifeline:
             raise Orphaned
         if self.clock.monotonic_ns() - self._told_ns >= STATUS_NS:
             self._told_ns = self.clock.monotonic_ns()
-            self.control.status({**self.stage.stats(), **extra()})
+            self.control.status({**self.stage.stats(), **self.counters()})
         return not self.stopping
 
     def wait_for_start(self) -> bool:
@@ -157,11 +161,12 @@ def run_stage(
     def counters() -> dict[str, Any]:
         return {"refused": receiver.refused, "repeated": gate.turned_away}
 
-    while ends and lifeline.pulse(counters):
+    lifeline.counters = counters
+    while ends and lifeline.pulse():
         message = receiver.receive(timeout_s=POLL_S)
         if message is None or not gate.admits(message, receiver.origin):
             continue
-        if gate.begins_generation(message):
+        if gate.begins_generation(message, receiver.origin):
             stage.forget(message.source)
         for outgoing in stage.process(message):
             if sender is not None:

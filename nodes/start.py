@@ -137,7 +137,10 @@ def _set_threads(threads: int) -> None:
 
 
 def start(name: str, config: Config, parent: int | None = None) -> int:
-    """Run a node to its end, or until process `parent` is its parent no more; its exit status."""
+    """Run a node to its end, or until process `parent` is its parent no more; its exit status.
+
+    Raises `UserError` when it cannot so much as talk to the supervisor.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     clock = Clock()
@@ -148,6 +151,8 @@ def start(name: str, config: Config, parent: int | None = None) -> int:
         control.done(NODES[name](Tools(config, clock, security, control, parent)))
     except (UserError, ModelError) as error:
         control.failed(str(error))
+        if parent is None:  # the supervisor tells it on another machine's screen only
+            log.error("error: %s", error)
         return 2
     except Orphaned:
         log.error("the supervisor is gone, so this node ends too")
@@ -182,7 +187,8 @@ def main() -> None:
     code = 1
     try:
         code = start(name, config, PARENT)
-        sys.stderr.flush()
+    except UserError as error:
+        print(error, file=sys.stderr)
     finally:  # even when nobody reads standard error any more
         os._exit(code)
 

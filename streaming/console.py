@@ -10,6 +10,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from streaming.clock import Clock
 from streaming.supervisor import Node
@@ -55,31 +56,33 @@ class Watcher:
     def watch(self, nodes: Mapping[str, Node]) -> None:
         """Bring the display up to date."""
         waiting = [name for name, node in nodes.items() if node.state == "starting"]
-        done = nodes["recorder"].counters.get("results", 0)
-        duration_s = nodes["capture"].counters.get("duration_s")
+        recorder = nodes["recorder"].counters
         state = f"starting ({', '.join(waiting)})" if waiting else "running"
-        objects = nodes["recorder"].counters.get("objects", 0)
-        latency_ms = nodes["recorder"].counters.get("latency_p50_ms", 0)
-        told = f"{done} snippets, {objects} objects, latency {latency_ms:.0f} ms" if done else ""
-        total = None if duration_s is None else max(1, int(duration_s))
-        self._progress.update(self._task, description=state, completed=done, total=total, told=told)
+        told = ""
+        if recorder.get("results"):
+            objects, latency_ms = recorder.get("objects", 0), recorder.get("latency_p50_ms", 0)
+            told = f"{recorder['results']} results, {objects} objects, latency {latency_ms:.0f} ms"
+        reached_s = recorder.get("reached_s", 0.0)
+        duration_s = nodes["capture"].counters.get("duration_s") or None  # 0: the file does not say
+        total = duration_s and max(1, int(duration_s))  # the rest of a second has no result
+        self._progress.update(self._task, description=state, completed=reached_s, total=total, told=told)
         now_ns = self.clock.monotonic_ns()
         if self._lines and not self._quiet and now_ns - self._told_ns >= LINE_EVERY_NS:
             self._told_ns = now_ns
-            of = "" if duration_s is None else f" of {duration_s:.1f} s"
-            self.say(f"{state}: {told or 'no result yet'}{of if told else ''}")
+            of = f" of {duration_s:.1f}" if duration_s else ""
+            self.say(f"{state}: {reached_s:.1f}{of} s, {told}" if told else f"{state}: no result yet")
 
 
 def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s: float | None) -> Table:
     """The end of a run as a table: what was processed, how fast, what was found, what was saved and lost."""
     capture, recorder = counters.get("capture", {}), counters.get("recorder", {})
     classification = counters.get("classification", {})
-    seconds = float(capture.get("seconds") or recorder.get("results", 0))
+    seconds = recorder.get("seconds", 0.0)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     running_s = max(1e-9, wall_s - (startup_s or 0.0))
 
     def row(name: str, value: str) -> None:
-        table.add_row(name, value)
+        table.add_row(name, Text(value))  # words of the user's may look like markup
 
     row("seconds processed", f"{seconds:.1f} ({recorder.get('results', 0)} results)")
     row(

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,8 @@ TERMINATE_S = 1.0
 PING_S = 5.0
 LOST_S = 30.0  # a node on another machine that says nothing for so long is lost
 LAST_LINES = 20
+# Without -P, a `model` or `nodes` in the folder the command is given in would be taken for ours.
+PROGRAM = (sys.executable, "-P", "-m", "nodes.start")
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +75,8 @@ class Supervisor:
     """One run of the pipeline.
 
     `watch` is called about ten times a second with the nodes, for a progress display; `say` is given each
-    line that a node writes on its standard error.
+    line that a node writes on its standard error. `program` is what a node is started with, before its name
+    and the file of its settings.
     """
 
     def __init__(
@@ -82,11 +86,14 @@ class Supervisor:
         clock: Clock,
         watch: Callable[[Mapping[str, Node]], None] = lambda nodes: None,
         say: Callable[[str], None] = lambda line: None,
+        program: Sequence[str] = PROGRAM,
     ) -> None:
         self.clock = clock
         self.nodes: dict[str, Node] = {}
-        self._watch, self._say = watch, say
+        self._watch, self._say, self._program = watch, say, program
         self._directory = make_socket_dir()
+        # For those who make a supervisor and never come to run it.
+        weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
         self.config = config.model_copy(update={"links": resolved_links(config.links, self._directory)})
         self._stop = threading.Event()
         self._hurry = threading.Event()
@@ -131,7 +138,7 @@ class Supervisor:
             if not getattr(self.config.nodes, name).here:
                 continue
             node.process = subprocess.Popen(
-                [sys.executable, "-m", "nodes.start", name, str(settings)],
+                [*self._program, name, str(settings)],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -145,9 +152,10 @@ class Supervisor:
     def _read(self, node: Node) -> None:
         assert node.process is not None
         assert node.process.stderr is not None
-        for line in node.process.stderr:
-            node.last_lines.append(line.rstrip())
-            self._say(f"{node.name}: {line.rstrip()}")
+        with node.process.stderr as lines:
+            for line in lines:
+                node.last_lines.append(line.rstrip())
+                self._say(f"{node.name}: {line.rstrip()}")
 
     # Watching --------------------------------------------------------------------------------------------
 
@@ -169,8 +177,12 @@ class Supervisor:
                 for node in self._elsewhere():
                     control.request(node.name, "ping", deadline_s=LOST_S)
             if self._stop.is_set() and stopping_ns is None:
+                if not started:
+                    return  # nothing is on its way yet
+                # The source first: its end runs down the line, and each node finishes what it has.
                 stopping_ns = now_ns
-                self._ask_to_stop(control)
+                if self.nodes["capture"].state != "done":
+                    control.request("capture", "stop", deadline_s=DRAIN_S)
             if stopping_ns is not None and (self._hurry.is_set() or now_ns - stopping_ns > DRAIN_S * 1e9):
                 return
             late = [node.name for node in self.nodes.values() if node.state == "starting"]
@@ -243,12 +255,6 @@ class Supervisor:
                     f"the {node.name} node {death(node.process.returncode)}{told(node.last_lines)}"
                 )
 
-    def _ask_to_stop(self, control: ControlServer) -> None:
-        """The source first: its end runs down the line and each node finishes what it has."""
-        starting = any(node.state == "starting" for node in self.nodes.values())
-        for name in self.nodes if starting else ("capture",):
-            control.request(name, "stop", deadline_s=DRAIN_S)
-
     # Ending ----------------------------------------------------------------------------------------------
 
     def _end_processes(self) -> None:
@@ -261,10 +267,8 @@ class Supervisor:
                 process.send_signal(signal_)
             _wait(living, grace_s)
         for node in self.nodes.values():
-            if node.reader is not None:
+            if node.reader is not None:  # not for ever: a child of the node's may hold the other end open
                 node.reader.join(timeout=1.0)
-            if node.process is not None and node.process.stderr is not None:
-                node.process.stderr.close()
 
 
 def _wait(processes: list[subprocess.Popen[str]], timeout_s: float | None) -> None:

@@ -1,0 +1,352 @@
+"""The source is opened as configured, flows at the pipeline's pace, and always ends in order."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from nodes.capture import CaptureStage, open_source, run_capture
+from nodes.runtime import Lifeline
+from streaming.clock import Clock
+from streaming.config import load, setting
+from streaming.control import Answer, ControlClient, ControlServer, Hello, Status
+from streaming.errors import UserError
+from streaming.link import Receiver, Sender
+from streaming.messages import End, Message, Preview, Snippet
+from streaming.sources.base import Overflow, Source
+from tests.media import make_clip
+from tests.nodes.samples import end, preview, snippet
+
+clock = Clock()
+ENOUGH_S = 20.0
+
+
+# Opening --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", duration_s=3.0)
+
+
+def opened(*texts: str) -> Source:
+    return open_source(load(settings=[setting(text) for text in texts]), clock)
+
+
+def test_a_source_is_opened_as_configured(clip: Path) -> None:
+    source = opened(f"source.uri={clip}", "source.id=cam-1", "source.hop_s=0.5", "source.start_s=1")
+    messages = list(source)
+    snippets = [message for message in messages if isinstance(message, Snippet)]
+    assert source.source_id == "cam-1"
+    assert {message.source for message in messages} == {"cam-1"}
+    assert [one.t_ns / 1e9 for one in snippets] == [1.0, 1.5, 2.0]
+    assert isinstance(messages[-1], End)
+
+
+def test_previews_are_made_for_the_annotated_video_alone(clip: Path) -> None:
+    bare = list(opened(f"source.uri={clip}", "output.annotated=false"))
+    assert not any(isinstance(message, Preview) for message in bare)
+    texts = (f"source.uri={clip}", "output.preview_fps=5", "output.preview_side=80")
+    jpegs = [jpeg for message in opened(*texts) if isinstance(message, Preview) for jpeg in message.jpegs]
+    assert len(jpegs) == 16
+    picture = cv2.imdecode(np.frombuffer(jpegs[0], np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert picture is not None
+    assert picture.shape == (48, 80, 3)
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        ([], "source.uri: nothing to open; give --source FILE"),
+        (["source.uri=nowhere.mp4"], "nowhere.mp4: cannot be read: No such file or directory"),
+        (["source.uri={clip}", "source.audio_stream=7"], "audio_stream: found 7, expected one of"),
+        (["source.uri={clip}", "source.start_s=99"], "start_s: found 99.0, expected 0 to below 3.0"),
+    ],
+)
+def test_a_source_that_cannot_be_opened_is_told_in_one_line(clip: Path, texts: list[str], told: str) -> None:
+    with pytest.raises(UserError, match=told) as caught:
+        opened(*(text.format(clip=clip) for text in texts))
+    assert "\n" not in str(caught.value)
+
+
+# Running --------------------------------------------------------------------------------------------------
+
+
+class Drawn:
+    """A source of messages made beforehand; `before` is called with the number of each before it is given."""
+
+    source_id = "cam"
+    live = False
+    overflow: Overflow = "block"
+
+    def __init__(self, messages: list[Message], before: Callable[[int], None] = lambda number: None) -> None:
+        self.messages, self.before = messages, before
+        self.counters = {"gaps": 0, "seconds": 0.0}
+        self.duration_s: float | None = None
+        self.closed = False
+
+    def __iter__(self) -> Iterator[Any]:
+        for number, message in enumerate(self.messages):
+            self.before(number)
+            self.counters["seconds"] = float(message.seq)
+            yield message
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def film(seconds: int, **changes: Any) -> list[Message]:
+    return [
+        message
+        for seq in range(seconds)
+        for message in (preview(seq, [b"j"], **changes), snippet(seq, **changes))
+    ]
+
+
+class Rig:
+    """A capture node in a thread; its consumers and its supervisor are in the test's hands."""
+
+    def __init__(self, folder: Path, source: Drawn, *, previews: bool = True, overflow: Overflow = "block"):
+        self.addresses = [f"ipc://{folder}/{link}" for link in ("snippets", "previews")][: 1 + previews]
+        self.supervisor = ControlServer(f"ipc://{folder}/control", clock=clock)
+        self.control = ControlClient(f"ipc://{folder}/control", clock=clock, node="capture")
+        self.senders = [Sender(address, overflow=overflow, clock=clock) for address in self.addresses]
+        self.receivers: list[Receiver] = []
+        self.stage = CaptureStage(source)
+        self.outcome: dict[str, Any] = {}
+        self.failure: BaseException | None = None
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+        self.control_is_there()
+
+    def _run(self) -> None:
+        self.control.hello()
+        lifeline = Lifeline(self.control, self.stage, clock, os.getppid())
+        try:
+            self.outcome = run_capture(self.stage, self.senders[0], (*self.senders, None)[1], lifeline)
+        except BaseException as error:
+            self.failure = error
+
+    def control_is_there(self) -> None:
+        while not any(isinstance(event, Hello) for event in self.supervisor.poll(ENOUGH_S)):
+            pass
+
+    def start(self) -> None:
+        self.supervisor.request("capture", "start")
+
+    def stop(self) -> None:
+        self.supervisor.request("capture", "stop")
+
+    def stop_now(self) -> None:
+        """For the source, in the node's own thread: it will hear of the stop when it next listens."""
+        self.stop()
+        assert self.control._socket.poll(1000 * ENOUGH_S)
+
+    def consumer(self, link: int) -> Receiver:
+        self.receivers.append(Receiver(self.addresses[link], clock=clock))
+        return self.receivers[-1]
+
+    def consume(self) -> list[list[Message]]:
+        """Everything that comes over each link, to its end."""
+        taken: list[list[Message]] = []
+        threads = []
+        for link in range(len(self.addresses)):
+            taken.append([])
+            receiver = self.consumer(link)
+
+            def work(receiver: Receiver = receiver, into: list[Message] = taken[-1]) -> None:
+                while self.thread.is_alive() and not (into and isinstance(into[-1], End)):
+                    if (message := receiver.receive(0.1)) is not None:
+                        into.append(message)
+                receiver.acknowledge()
+
+            threads.append(threading.Thread(target=work))
+            threads[-1].start()
+        for thread in threads:
+            thread.join()
+        return taken
+
+    def counters(self) -> dict[str, Any]:
+        self.thread.join(ENOUGH_S)
+        assert not self.thread.is_alive()
+        assert self.failure is None
+        return self.outcome
+
+    def close(self) -> None:
+        if self.thread.is_alive():
+            self.stop()
+            while self.receivers:
+                self.receivers.pop().close()
+            self.consume()
+            self.thread.join(ENOUGH_S)
+        for one in (*self.receivers, *self.senders, self.control, self.supervisor):
+            one.close()
+
+
+@pytest.fixture
+def rig_of(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+    made: list[Rig] = []
+
+    def make(source: Drawn, **options: Any) -> Rig:
+        made.append(Rig(tmp_path, source, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def places(messages: list[Message]) -> list[tuple[str, int, int]]:
+    return [(type(message).__name__, message.generation, message.seq) for message in messages]
+
+
+def test_snippets_and_previews_go_their_ways_and_both_end(rig_of: Callable[..., Rig]) -> None:
+    source = Drawn([*film(3), end(3, counters={"gaps": 2, "seconds": 3.0})])
+    rig = rig_of(source)
+    rig.start()
+    snippets, previews = rig.consume()
+    assert places(snippets) == [("Snippet", 0, 0), ("Snippet", 0, 1), ("Snippet", 0, 2), ("End", 0, 3)]
+    assert places(previews) == [("Preview", 0, 0), ("Preview", 0, 1), ("Preview", 0, 2), ("End", 0, 3)]
+    assert snippets[-1] == previews[-1] == source.messages[-1]
+    assert rig.counters() == {
+        "snippets": 3,
+        "duration_s": None,
+        "gaps": 2,
+        "seconds": 3.0,
+        "dropped": 0,
+        "sent": 4,
+    }
+    assert source.closed
+
+
+def test_nothing_is_read_before_every_node_is_ready(rig_of: Callable[..., Rig]) -> None:
+    begun: list[int] = []
+    rig = rig_of(Drawn([*film(1), end(1)], begun.append), previews=False)
+    rig.supervisor.request("capture", "ping")
+    while not any(isinstance(event, Answer) for event in rig.supervisor.poll(ENOUGH_S)):
+        pass
+    assert begun == []
+    rig.start()
+    assert places(rig.consume()[0]) == [("Snippet", 0, 0), ("End", 0, 1)]
+
+
+def test_a_stop_before_the_start_ends_what_never_began(rig_of: Callable[..., Rig]) -> None:
+    source = Drawn([*film(1), end(1)])
+    rig = rig_of(source)
+    rig.stop()
+    snippets, previews = rig.consume()
+    assert places(snippets) == places(previews) == [("End", 0, 0)]
+    assert rig.counters()["snippets"] == 0
+    assert source.closed
+
+
+@pytest.mark.parametrize(("number", "seconds"), [(6, 3), (7, 4)])
+def test_a_stop_in_the_middle_ends_in_order_with_what_is_known(
+    rig_of: Callable[..., Rig], number: int, seconds: int
+) -> None:
+    """Behind the preview of the fourth second, and behind its snippet."""
+    source = Drawn(film(100), lambda given: rig.stop_now() if given == number else None)
+    rig = rig_of(source)
+    rig.start()
+    snippets, previews = rig.consume()
+    assert places(snippets) == [*(("Snippet", 0, seq) for seq in range(seconds)), ("End", 0, seconds)]
+    assert places(previews) == [*(("Preview", 0, seq) for seq in range(4)), ("End", 0, seconds)]
+    last = snippets[-1]
+    assert isinstance(last, End)
+    assert last == previews[-1]
+    assert last.reason == "stopped"
+    assert last.counters == source.counters
+    assert rig.counters()["seconds"] == source.counters["seconds"] == 3
+    assert source.closed
+
+
+def test_a_stop_behind_the_first_picture_of_a_generation_ends_that_one(rig_of: Callable[..., Rig]) -> None:
+    """Else the end would be an old one on the link of the previews, and be turned away there."""
+
+    messages = [*film(2), preview(2, [b"j"], generation=1), *film(1)]
+    rig = rig_of(Drawn(messages, lambda given: rig.stop_now() if given == 4 else None))
+    rig.start()
+    snippets, previews = rig.consume()
+    assert places(previews) == [("Preview", 0, 0), ("Preview", 0, 1), ("Preview", 1, 2), ("End", 1, 2)]
+    assert places(snippets) == [("Snippet", 0, 0), ("Snippet", 0, 1), ("End", 1, 2)]
+
+
+def test_without_a_video_previews_go_nowhere(rig_of: Callable[..., Rig]) -> None:
+    rig = rig_of(Drawn([*film(2), end(2)]), previews=False)
+    rig.start()
+    assert places(rig.consume()[0]) == [("Snippet", 0, 0), ("Snippet", 0, 1), ("End", 0, 2)]
+    assert rig.counters()["snippets"] == 2
+
+
+def test_a_slow_consumer_makes_a_source_that_blocks_wait_and_one_that_does_not_drop(
+    rig_of: Callable[..., Rig],
+) -> None:
+    given: list[int] = []
+    seconds = [snippet(seq) for seq in range(50)]
+    rig = rig_of(Drawn([*seconds, end(50)], given.append), previews=False, overflow="latest")
+    rig.start()
+    deadline = time.monotonic() + ENOUGH_S
+    while len(given) < 51:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    (taken,) = rig.consume()
+    counters = rig.counters()
+    assert places(taken)[-2:] == [("Snippet", 0, 49), ("End", 0, 50)]
+    assert counters["dropped"] + len(taken) == 51
+    assert counters["dropped"] > 40
+    assert counters["sent"] == len(taken)
+
+
+def test_a_source_that_blocks_is_read_only_as_far_as_it_is_taken(rig_of: Callable[..., Rig]) -> None:
+    given: list[int] = []
+    rig = rig_of(Drawn([*(snippet(seq) for seq in range(50)), end(50)], given.append), previews=False)
+    rig.start()
+    receiver = rig.consumer(0)
+    for handled in range(3):
+        assert receiver.receive(ENOUGH_S) is not None
+        assert len(given) <= handled + 4
+    rig.stop()
+    while not isinstance(receiver.receive(ENOUGH_S), End):
+        pass
+    receiver.acknowledge()
+    assert rig.counters()["dropped"] == 0
+    assert len(given) < 50
+
+
+def test_a_source_that_fails_is_not_swallowed(rig_of: Callable[..., Rig]) -> None:
+    def before(number: int) -> None:
+        if number == 2:
+            raise UserError("clip.mp4: the disk is gone")
+
+    rig = rig_of(Drawn(film(5), before), previews=False)
+    rig.start()
+    rig.consumer(0).receive(ENOUGH_S)
+    rig.thread.join(ENOUGH_S)
+    assert isinstance(rig.failure, UserError)
+
+
+def test_the_status_tells_how_far_the_source_is(rig_of: Callable[..., Rig]) -> None:
+    source = Drawn([snippet(0), snippet(1), end(2)])
+    source.duration_s = 7.5
+    rig = rig_of(source, previews=False)
+    rig.start()
+    expected = {"snippets": 1, "duration_s": 7.5, "gaps": 0, "seconds": 1.0, "dropped": 0, "sent": 0}
+    deadline = time.monotonic() + ENOUGH_S
+    while not any(isinstance(e, Status) and e.counters == expected for e in rig.supervisor.poll(0.05)):
+        assert time.monotonic() < deadline  # nobody takes the first, so the second has to wait
+
+
+def test_capture_takes_neither_messages_nor_requests() -> None:
+    stage = CaptureStage(Drawn([]))
+    with pytest.raises(TypeError, match="takes no messages, got Snippet"):
+        stage.process(snippet(0))
+    with pytest.raises(UserError, match="capture node knows no request 'dance'"):
+        stage.request("dance", {})

@@ -1,0 +1,254 @@
+"""What comes to the end of the line is written down, counted, and survives a video that cannot be written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from nodes.recorder import LATENCIES_KEPT, Mean, RecorderStage
+from streaming.annotated_video import AnnotatedVideo
+from streaming.clock import FakeClock
+from streaming.config import Config, load, setting
+from streaming.control import Done, pack
+from streaming.errors import UserError
+from streaming.messages import Message, Result
+from streaming.results import read_results
+from tests.nodes.samples import NS, end, preview, result
+
+JPEG = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+PICTURES = [JPEG] * 10
+
+
+def config_of(out: Path, *more: str) -> Config:
+    return load(settings=[setting(text) for text in (f"output.dir={out}", *more)])
+
+
+def give(stage: RecorderStage, *messages: Message) -> None:
+    for message in messages:
+        assert list(stage.process(message)) == []  # nothing comes after the recorder
+
+
+def pictures_in(path: Path) -> int:
+    with av.open(str(path)) as video:
+        return sum(1 for _ in video.decode(video=0))
+
+
+# Files ----------------------------------------------------------------------------------------------------
+
+
+def test_results_and_video_are_written(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    stage = RecorderStage.from_config(config_of(out), FakeClock())
+    give(stage, preview(0, PICTURES), preview(1, PICTURES), result(0, [1, 2]), result(1, [2]), end(2), end(2))
+    stage.close()
+    assert [
+        (line["seq"], [track["id"] for track in line["tracks"]])
+        for line in read_results(out / "results.jsonl")
+    ] == [
+        (0, [1, 2]),
+        (1, [2]),
+    ]
+    assert pictures_in(out / "annotated.mp4") == 20
+    assert stage.stats()["pictures"] == 20
+
+
+def test_lines_are_there_while_the_run_goes_on(tmp_path: Path) -> None:
+    stage = RecorderStage.from_config(config_of(tmp_path, "output.annotated=false"), FakeClock())
+    for seq in range(3):
+        give(stage, result(seq))
+        assert len(list(read_results(tmp_path / "results.jsonl"))) == seq + 1
+
+
+def test_what_is_not_wanted_is_not_written(tmp_path: Path) -> None:
+    stage = RecorderStage.from_config(
+        config_of(tmp_path, "output.annotated=false", "output.results=false"), FakeClock()
+    )
+    give(stage, preview(0, PICTURES), result(0, [1]), end(1))
+    stage.close()
+    assert list(tmp_path.iterdir()) == []
+    assert stage.stats()["results"] == 1
+
+
+def test_an_earlier_run_is_left_alone_until_the_first_message(tmp_path: Path) -> None:
+    for name in ("results.jsonl", "annotated.mp4"):
+        (tmp_path / name).write_text("earlier\n")
+    failed = RecorderStage.from_config(config_of(tmp_path), FakeClock())
+    failed.close()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "results.jsonl": "earlier\n",
+        "annotated.mp4": "earlier\n",
+    }
+    stage = RecorderStage.from_config(config_of(tmp_path), FakeClock())
+    give(stage, preview(0, PICTURES))
+    assert (tmp_path / "results.jsonl").read_text() == ""
+    give(stage, result(0))
+    stage.close()
+    assert len(list(read_results(tmp_path / "results.jsonl"))) == 1
+    assert pictures_in(tmp_path / "annotated.mp4") == 10
+
+
+def test_stand_in_weights_are_told_in_the_picture(tmp_path: Path) -> None:
+    notices = [
+        cast(Any, RecorderStage.from_config(config_of(tmp_path, *more), FakeClock()).video)._notice
+        for more in ([], ["model.checkpoint=stand-in"])
+    ]
+    assert notices[0] == ""
+    assert "mean nothing" in notices[1]
+
+
+# Disks that fail ------------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file/out: cannot be made \(Not a directory\); choose another"):
+        RecorderStage.from_config(config_of(tmp_path / "file" / "out"), FakeClock())
+
+
+def test_a_video_that_cannot_be_written_costs_no_result(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "annotated.partial.mp4").mkdir()  # in the way
+    stage = RecorderStage.from_config(config_of(tmp_path), FakeClock())
+    for seq in range(3):
+        give(stage, preview(seq, PICTURES), result(seq, [1]))
+    stage.close()
+    assert len(list(read_results(tmp_path / "results.jsonl"))) == 3
+    assert stage.stats()["pictures"] == 0
+    (told,) = caplog.messages
+    assert "annotated" in told
+    assert told.endswith("; the results go on without the video")
+
+
+def test_a_video_that_cannot_be_finished_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Unfinished(AnnotatedVideo):
+        def close(self) -> None:
+            raise UserError("annotated.mp4: No space left on device")
+
+    stage = RecorderStage(tmp_path / "results.jsonl", Unfinished(tmp_path / "annotated.mp4"), FakeClock())
+    give(stage, result(0))
+    stage.close()
+    assert caplog.messages == ["annotated.mp4: No space left on device"]
+    assert len(list(read_results(tmp_path / "results.jsonl"))) == 1
+
+
+def test_results_that_cannot_be_written_end_the_node(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").mkdir()
+    stage = RecorderStage.from_config(config_of(tmp_path, "output.annotated=false"), FakeClock())
+    with pytest.raises(UserError, match=r"results.jsonl: Is a directory"):
+        give(stage, result(0))
+
+
+def test_what_is_no_mistake_of_the_users_is_not_swallowed(tmp_path: Path) -> None:
+    class Buggy(AnnotatedVideo):
+        def add_result(self, result: Result) -> None:
+            raise ZeroDivisionError
+
+    stage = RecorderStage(tmp_path / "results.jsonl", Buggy(tmp_path / "annotated.mp4"), FakeClock())
+    with pytest.raises(ZeroDivisionError):
+        give(stage, result(0))
+
+
+# Figures --------------------------------------------------------------------------------------------------
+
+
+def test_the_figures_of_a_run() -> None:
+    fake = FakeClock()
+    stage = RecorderStage(None, None, fake)
+    start_ns = fake.wall_ns()
+    for seq, ids in enumerate([[], [1, 2], [1, 2], [2, 4]]):
+        fake.advance(NS)
+        emitted_ns = fake.wall_ns() - (seq + 1) * NS // 10
+        give(stage, result(seq, ids, emitted_ns=emitted_ns))
+    assert stage.stats() == {
+        "results": 4,
+        "seconds": 4.0,
+        "reached_s": 4.0,
+        "objects": 3,
+        "labels": ["dog"],
+        "stage_ms": {"capture": 1.0, "decode": 25.0},
+        "latency_p50_ms": 300.0,
+        "latency_p95_ms": 400.0,
+        "first_result_wall_ns": start_ns + NS,
+        "pictures": 0,
+    }
+
+
+def test_the_figures_before_the_first_result() -> None:
+    assert RecorderStage(None, None, FakeClock()).stats() == {
+        "results": 0,
+        "seconds": 0.0,
+        "reached_s": 0.0,
+        "objects": 0,
+        "labels": [],
+        "stage_ms": {},
+        "latency_p50_ms": 0.0,
+        "latency_p95_ms": 0.0,
+        "first_result_wall_ns": None,
+        "pictures": 0,
+    }
+
+
+def test_time_is_counted_once_where_windows_overlap_and_not_where_none_is() -> None:
+    stage = RecorderStage(None, None, FakeClock())
+    for seq, (generation, t_s) in enumerate(
+        [(0, 10.0), (0, 10.5), (0, 11.0), (0, 15.0), (1, 3.0), (1, 3.25)]
+    ):
+        give(stage, result(seq, generation=generation, t_ns=round(t_s * NS)))
+    stats = stage.stats()
+    assert stats["seconds"] == 2.0 + 1.0 + 1.25
+    assert stats["reached_s"] == 4.25
+    give(stage, result(0, source="other"))
+    assert stage.stats()["seconds"] == 5.25
+
+
+def test_figures_can_be_told_and_written() -> None:
+    stage = RecorderStage(None, None, FakeClock())
+    give(stage, result(0, [1]), result(1, [1, 3]))
+    assert json.loads(json.dumps(stage.stats())) == stage.stats()
+    assert pack(Done(node="recorder", stats=stage.stats()))
+
+
+def test_each_source_counts_its_own_objects() -> None:
+    stage = RecorderStage(None, None, FakeClock())
+    give(stage, result(0, [1, 2]), result(0, [1], source="other"), result(1, [1, 2, 3]))
+    assert stage.stats()["objects"] == 4
+
+
+def test_labels_are_told_by_how_often_they_were_given() -> None:
+    stage = RecorderStage(None, None, FakeClock())
+    for seq, labels in enumerate(["cat", "dog", "dog", "eel", "eel", "eel"]):
+        one = result(seq, [1])
+        one.tracks[0]["label"] = labels
+        give(stage, one)
+    assert stage.stats()["labels"] == ["eel", "dog", "cat"]
+
+
+def test_latency_is_that_of_the_newest_results() -> None:
+    fake = FakeClock()
+    stage = RecorderStage(None, None, fake)
+    for seq in range(2 * LATENCIES_KEPT):
+        ms = 5000 if seq < LATENCIES_KEPT else seq % 100
+        give(stage, replace(result(seq), emitted_ns=fake.wall_ns() - ms * 1_000_000))
+    assert stage.stats()["latency_p50_ms"] == 50.0
+    assert stage.stats()["latency_p95_ms"] == 95.0
+
+
+def test_a_mean_that_runs() -> None:
+    mean = Mean()
+    for x in (3.0, 5.0, 10.0):
+        mean.add(x)
+    assert mean.value == pytest.approx(6.0)
+
+
+def test_it_takes_no_requests() -> None:
+    stage = RecorderStage(None, None, FakeClock())
+    with pytest.raises(UserError, match="recorder node knows no request 'dance'"):
+        stage.request("dance", {})

@@ -1,0 +1,197 @@
+"""What a person sees of a run: a bar or lines while it goes on, a table at its end."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from streaming.clock import FakeClock
+from streaming.console import LINE_EVERY_NS, Watcher, print_table, summary
+from streaming.supervisor import NODES, Node
+
+RUNNING: dict[str, dict[str, Any]] = {
+    "capture": {"duration_s": 12.48, "snippets": 5},
+    "recorder": {"results": 4, "objects": 2, "latency_p50_ms": 1234.5, "reached_s": 4.0},
+}
+
+
+def nodes_with(
+    counters: Mapping[str, dict[str, Any]], state: str = "ready", **states: str
+) -> dict[str, Node]:
+    return {
+        name: Node(name, None, state=states.get(name, state), counters=dict(counters.get(name, {})))
+        for name in NODES
+    }
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """Time that stands still; and no terminal, whatever the tests are run in."""
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    return FakeClock()
+
+
+# While it goes on -----------------------------------------------------------------------------------------
+
+
+def test_in_a_log_there_is_a_line_every_ten_seconds(
+    fake: FakeClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Watcher(fake) as watcher:
+        for step in range(100):
+            if step == 1:
+                nodes = nodes_with({}, model="starting", recorder="starting")
+            elif step < 60:
+                nodes = nodes_with({}, state="starting")
+            else:
+                nodes = nodes_with(RUNNING)
+            watcher.watch(nodes)
+            fake.advance(LINE_EVERY_NS // 30)
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines() == [
+        "starting (capture, feature, model, classification, recorder): no result yet",
+        "running: 4.0 of 12.5 s, 4 results, 2 objects, latency 1234 ms",
+        "running: 4.0 of 12.5 s, 4 results, 2 objects, latency 1234 ms",
+    ]
+
+
+@pytest.mark.parametrize("duration_s", [None, 0, 0.0])
+def test_where_nobody_says_how_long_it_is_only_what_was_reached_is_told(
+    fake: FakeClock, capsys: pytest.CaptureFixture[str], duration_s: float | None
+) -> None:
+    with Watcher(fake) as watcher:
+        fake.advance(LINE_EVERY_NS)
+        watcher.watch(nodes_with(RUNNING | {"capture": {"duration_s": duration_s}}))
+    assert capsys.readouterr().err == "running: 4.0 s, 4 results, 2 objects, latency 1234 ms\n"
+
+
+def test_quiet_means_no_progress_but_not_no_complaints(
+    fake: FakeClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Watcher(fake, quiet=True) as watcher:
+        fake.advance(LINE_EVERY_NS)
+        watcher.watch(nodes_with(RUNNING))
+        watcher.say("model: [out of memory] at /dev/null")
+    assert capsys.readouterr().err == "model: [out of memory] at /dev/null\n"
+
+
+def test_a_long_line_of_a_node_stays_one_line(fake: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:
+    line = "recorder: " + "long " * 100
+    with Watcher(fake) as watcher:
+        watcher.say(line)
+    assert capsys.readouterr().err == line + "\n"
+
+
+def bar_of(fake: FakeClock, monkeypatch: pytest.MonkeyPatch, nodes: Mapping[str, Node]) -> Any:
+    """The bar on a terminal."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Watcher(fake) as watcher:
+        fake.advance(10 * LINE_EVERY_NS)
+        watcher.watch(nodes)
+        (task,) = watcher._progress.tasks
+        return task
+
+
+def test_on_a_terminal_there_is_a_bar_and_no_lines(
+    fake: FakeClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = bar_of(fake, monkeypatch, nodes_with(RUNNING))
+    assert task.description == "running"
+    assert task.fields["told"] == "4 results, 2 objects, latency 1234 ms"
+    assert task.percentage == pytest.approx(100 * 4 / 12)
+    told = capsys.readouterr().err
+    assert "running" in told
+    assert "of 12.5 s" not in told
+
+
+def test_the_bar_is_full_when_no_whole_second_is_left(
+    fake: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often results come: with hops of half a second there are twice as many as seconds."""
+    recorder = {"results": 23, "reached_s": 12.0}
+    assert bar_of(fake, monkeypatch, nodes_with(RUNNING | {"recorder": recorder})).percentage == 100
+
+
+@pytest.mark.parametrize("counters", [{}, {"capture": {"duration_s": None}}, {"recorder": {"results": 0}}])
+def test_the_bar_moves_to_and_fro_before_anything_is_known(
+    fake: FakeClock, monkeypatch: pytest.MonkeyPatch, counters: dict[str, dict[str, Any]]
+) -> None:
+    task = bar_of(fake, monkeypatch, nodes_with(counters, state="starting"))
+    assert task.total is None
+    assert task.completed == 0
+    assert task.description.startswith("starting (capture, feature,")
+    assert task.fields["told"] == ""
+
+
+# At its end -----------------------------------------------------------------------------------------------
+
+
+def rows(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s: float | None) -> dict[str, str]:
+    """The table as a person reads it: name and value of every row."""
+    text = io.StringIO()
+    Console(file=text, width=200).print(summary(counters, wall_s, startup_s))
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    width = len("seconds processed") + 2
+    return {line[:width].strip(): line[width:] for line in lines}
+
+
+def test_the_summary_tells_what_was_done_found_saved_and_lost() -> None:
+    found = rows(
+        {
+            "capture": {"seconds": 31.7, "snippets": 61, "dropped": 2, "corrupt_packets": 3, "gaps": 1},
+            "feature": {"refused": 1},
+            "model": {"refused": 4},
+            "classification": {"clip_calls": 7, "clip_calls_saved": 93},
+            "recorder": {
+                "results": 59,
+                "seconds": 30.0,
+                "objects": 3,
+                "labels": ["dog", "steam train"],
+                "stage_ms": {"classify": 30.4, "observe": 250.0, "weigh": 1.0, "capture": 9.6},
+                "latency_p50_ms": 900.4,
+                "latency_p95_ms": 1500.0,
+            },
+        },
+        wall_s=25.0,
+        startup_s=10.0,
+    )
+    assert found == {
+        "seconds processed": "30.0 (59 results)",
+        "real-time factor": "2.00 (15.0 s after 10.0 s of start-up)",
+        "objects found": "3: dog, steam train",
+        "CLIP calls": "7, 93 saved by the label cache",
+        "ms per snippet": "capture 10, observe 250, classify 30, weigh 1",
+        "latency": "p50 900 ms, p95 1500 ms",
+        "drops": "2 dropped, 3 corrupt packets, 1 gaps, 5 messages refused",
+    }
+
+
+@pytest.mark.parametrize("counters", [{}, {name: {} for name in NODES}])
+def test_a_run_that_came_to_nothing_has_a_summary_too(counters: dict[str, dict[str, Any]]) -> None:
+    assert rows(counters, 3.0, None) == {
+        "seconds processed": "0.0 (0 results)",
+        "real-time factor": "0.00 (3.0 s after 0.0 s of start-up)",
+        "objects found": "0",
+        "CLIP calls": "0, 0 saved by the label cache",
+        "ms per snippet": "none",
+        "latency": "p50 0 ms, p95 0 ms",
+        "drops": "none",
+    }
+
+
+def test_words_that_look_like_markup_are_told_as_they_are() -> None:
+    found = rows({"recorder": {"results": 1, "objects": 2, "labels": ["[bold]dog", "[/cat]"]}}, 2.0, 1.0)
+    assert found["objects found"] == "2: [bold]dog, [/cat]"
+
+
+def test_a_table_in_a_log_is_not_broken_at_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    labels = [f"word{i}" for i in range(20)]
+    print_table(summary({"recorder": {"results": 1, "labels": labels, "objects": 20}}, 2.0, 1.0))
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.rstrip().endswith("20: " + ", ".join(labels)) for line in lines)

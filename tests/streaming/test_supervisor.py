@@ -1,0 +1,506 @@
+"""Whatever nodes do, a run ends: with one clear line, no process, no socket and no file left behind."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import stat
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streaming import supervisor
+from streaming.clock import Clock
+from streaming.config import Config, load, setting
+from streaming.control import ControlClient
+from streaming.errors import UserError
+from streaming.security import SOCKET_DIR_PREFIX
+from streaming.supervisor import (
+    LAST_LINES,
+    NODES,
+    Node,
+    NodeFailure,
+    Supervisor,
+    death,
+    environment,
+    resolved_links,
+    told,
+)
+from tests.pipeline import wait_for
+
+clock = Clock()
+ENOUGH_S = 20.0
+ZOO = (sys.executable, "-P", "-m", "tests.streaming.unruly")
+
+
+class Run:
+    """A supervisor of nodes from the zoo, and what was seen of it."""
+
+    def __init__(self, *settings: str) -> None:
+        self.said: list[str] = []
+        self.seen: list[dict[str, str]] = []
+        self.on_watch: Callable[[Mapping[str, Node]], None] = lambda nodes: None
+        config = load(settings=[setting(text) for text in settings])
+        self.supervisor = Supervisor(
+            config, clock=clock, watch=self._watch, say=self.said.append, program=ZOO
+        )
+        self.folder = self.supervisor._directory
+
+    def _watch(self, nodes: Mapping[str, Node]) -> None:
+        self.seen.append({name: node.state for name, node in nodes.items()})
+        self.on_watch(nodes)
+
+    def to_the_end(self) -> dict[str, dict[str, Any]]:
+        try:
+            return self.supervisor.run()
+        finally:
+            processes = [node.process for node in self.supervisor.nodes.values() if node.process is not None]
+            assert all(process.returncode is not None for process in processes)
+            assert not self.folder.exists()
+
+
+def once(
+    true: Callable[[Mapping[str, Node]], bool], act: Callable[[], None]
+) -> Callable[[Mapping[str, Node]], None]:
+    """A watch that acts the first time that something is true of the nodes."""
+    acted: list[bool] = []
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        if not acted and true(nodes):
+            acted.append(True)
+            act()
+
+    return watch
+
+
+@pytest.fixture
+def run_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+    """Makes a run of nodes by name, each of a kind of the zoo."""
+
+    def make(*settings: str, **kinds: str) -> Run:
+        monkeypatch.setenv("ZOO", json.dumps(kinds))
+        monkeypatch.setattr(supervisor, "used_nodes", lambda config: tuple(kinds))
+        return Run(*settings)
+
+    return make
+
+
+# Nodes as they should be ----------------------------------------------------------------------------------
+
+
+def test_a_run_ends_when_every_node_is_done_and_gives_their_last_counters(run_of: Callable[..., Run]) -> None:
+    run = run_of(capture="begins", recorder="finishes")
+    assert run.to_the_end() == {"capture": {"told": "to start"}, "recorder": {"results": 2}}
+    assert run.seen[0]["capture"] == "starting"
+    assert run.said == []
+
+
+def test_the_source_begins_when_every_node_is_ready(run_of: Callable[..., Run]) -> None:
+    run = run_of(capture="begins", model="hangs")
+
+    run.on_watch = once(
+        lambda nodes: nodes["capture"].state == "ready" and len(run.seen) > 5, run.supervisor.stop
+    )
+    run.to_the_end()
+    assert run.seen[-1] == {"capture": "ready", "model": "starting"}
+
+
+def test_sockets_and_settings_are_private(run_of: Callable[..., Run]) -> None:
+    modes: dict[str, int] = {}
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        modes["."] = stat.S_IMODE(run.folder.stat().st_mode)
+        for path in run.folder.iterdir():
+            modes[path.name] = stat.S_IMODE(path.stat().st_mode)
+
+    run = run_of(capture="begins")
+    run.on_watch = watch
+    run.to_the_end()
+    assert modes == {".": 0o700, "control": 0o700, "config.json": 0o600}
+
+
+def test_a_supervisor_that_is_never_run_leaves_nothing(run_of: Callable[..., Run]) -> None:
+    run = run_of(capture="finishes")
+    folder = run.folder
+    assert folder.is_dir()
+    del run
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_links_get_addresses_unless_they_have_one(tmp_path: Path) -> None:
+    links = load(settings=[setting("links.masks=tcp://127.0.0.1:7103")]).links
+    found = resolved_links(links, tmp_path).model_dump(exclude={"keys"})
+    assert found.pop("masks") == "tcp://127.0.0.1:7103"
+    assert found == {
+        name: f"ipc://{tmp_path}/{name}"
+        for name in ("snippets", "features", "results", "previews", "control")
+    }
+
+
+def test_what_nodes_write_is_told_with_their_name_however_much_it_is(run_of: Callable[..., Run]) -> None:
+    run = run_of(recorder="floods")
+    run.to_the_end()
+    assert run.said == [
+        f"recorder: line {i} \N{REPLACEMENT CHARACTER} of many, and no short one either" for i in range(5000)
+    ]
+    assert len(run.supervisor.nodes["recorder"].last_lines) == LAST_LINES
+
+
+# Nodes that fail ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "story"),
+    [
+        ("crashes", "the model node ended early with exit code 3; its last words: KeyError: 'cheese'"),
+        ("segfaults", "the model node was killed by SIGSEGV"),
+        ("leaves", "the model node ended early with exit code 0"),
+    ],
+)
+def test_a_node_that_dies_ends_the_run_with_one_line(
+    run_of: Callable[..., Run], kind: str, story: str
+) -> None:
+    run = run_of(capture="waits", model=kind)
+    with pytest.raises(NodeFailure) as caught:
+        run.to_the_end()
+    assert str(caught.value) == story
+
+
+def test_a_node_that_gives_up_tells_the_user(run_of: Callable[..., Run]) -> None:
+    run = run_of(capture="gives_up", model="waits")
+    with pytest.raises(UserError, match=r"^clip.mp4: no such file$"):
+        run.to_the_end()
+
+
+def test_a_node_that_never_becomes_ready_is_not_waited_for_for_ever(
+    run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "START_S", 1.0)
+    run = run_of(capture="waits", model="hangs", recorder="hangs")
+    with pytest.raises(NodeFailure, match=r"^not ready after 1 s: (capture, )?model, recorder$"):
+        run.to_the_end()
+
+
+def test_a_node_that_ignores_everything_is_killed(
+    run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "DRAIN_S", 0.2)
+    monkeypatch.setattr(supervisor, "TERMINATE_S", 0.2)
+    run = run_of(capture="ignores")
+    run.on_watch = once(lambda nodes: nodes["capture"].state == "ready", run.supervisor.stop)
+    run.to_the_end()
+    process = run.supervisor.nodes["capture"].process
+    assert process is not None
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_child_of_a_dead_node_that_holds_its_standard_error_holds_up_nobody(
+    run_of: Callable[..., Run],
+) -> None:
+    run = run_of(model="orphans")
+    try:
+        with pytest.raises(NodeFailure, match="ended early with exit code 3"):
+            run.to_the_end()
+    finally:
+        os.kill(int(run.said[0].removeprefix("model: ")), signal.SIGKILL)
+
+
+def test_a_program_that_cannot_be_started_is_not_swallowed(
+    run_of: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = run_of(capture="waits")
+    run.supervisor._program = [str(tmp_path / "missing")]
+    with pytest.raises(FileNotFoundError, match="missing"):
+        run.to_the_end()
+
+
+def test_an_address_that_is_taken_is_told_before_any_process_starts(run_of: Callable[..., Run]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        run = run_of(f"links.control={address}", capture="waits")
+        with pytest.raises(
+            UserError, match=f"{address}: cannot listen at this address: Address already in use"
+        ):
+            run.to_the_end()
+    assert run.supervisor.nodes == {}
+
+
+def test_keys_that_are_not_there_are_told_before_any_process_starts(
+    run_of: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = run_of(f"links.keys={tmp_path}/keys", capture="waits")
+    with pytest.raises(UserError, match="keys: no such directory of keys"):
+        run.to_the_end()
+    assert run.supervisor.nodes == {}
+
+
+# Stopping -------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_asks_the_source_to_end_and_waits(run_of: Callable[..., Run]) -> None:
+    run = run_of(capture="waits", recorder="finishes")
+
+    run.on_watch = once(
+        lambda nodes: all(node.state != "starting" for node in nodes.values()), run.supervisor.stop
+    )
+    assert run.to_the_end()["capture"] == {"told": "to stop"}
+
+
+def test_a_stop_while_nodes_start_is_obeyed_at_once(run_of: Callable[..., Run]) -> None:
+    run = run_of(capture="waits", model="hangs")
+    stops: list[int] = []
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        if nodes["capture"].state == "ready" and not stops:
+            stops.append(len(run.seen))
+            run.supervisor.stop()
+
+    run.on_watch = watch
+    assert run.to_the_end() == {"capture": {}, "model": {}}
+    assert stops == [len(run.seen)]  # it was not looked at again
+
+
+def test_a_stop_when_the_source_has_ended_waits_for_the_others(
+    run_of: Callable[..., Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = run_of("nodes.recorder.here=false", capture="begins", recorder="")
+
+    def finish(control: ControlClient) -> None:
+        control.ready()
+        assert wait_for(lambda: run.supervisor._stop.is_set(), ENOUGH_S)
+        control.done({"results": 7})
+
+    run.on_watch = once(lambda nodes: nodes["capture"].state == "done", run.supervisor.stop)
+    recorder = Elsewhere(run, "recorder", finish)
+    assert run.to_the_end() == {"capture": {"told": "to start"}, "recorder": {"results": 7}}
+    recorder.close()
+    assert caplog.messages == []
+
+
+def test_a_second_stop_does_not_wait(run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "DRAIN_S", ENOUGH_S)
+    run = run_of(capture="ignores")
+    stops: list[int] = []
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        if nodes["capture"].state == "ready" and (not stops or len(run.seen) == stops[0] + 5):
+            stops.append(len(run.seen))
+            run.supervisor.stop()
+
+    run.on_watch = watch
+    monkeypatch.setattr(supervisor, "TERMINATE_S", 0.1)
+    assert run.to_the_end() == {"capture": {}}
+    assert stops == [len(run.seen) - 5, len(run.seen)]  # the first alone has not ended it
+
+
+def test_a_stop_before_the_run_ends_it_too(run_of: Callable[..., Run]) -> None:
+    run = run_of(capture="waits")
+    run.supervisor.stop()
+    assert run.to_the_end().keys() == {"capture"}
+
+
+# Requests from outside ------------------------------------------------------------------------------------
+
+
+def test_a_client_can_ask_and_stop(run_of: Callable[..., Run]) -> None:
+    run = run_of(capture="waits", classification="waits")
+    answers: list[Any] = []
+
+    def ask() -> None:
+        client = ControlClient(str(run.supervisor.config.links.control), clock=clock)
+        try:
+            answers.append(client.call("status"))
+            answers.append(client.call("vocabulary.set", {"words": ["dog"]}))
+            answers.append(client.call("vocabulary.get"))
+            try:
+                client.call("dance")
+            except UserError as error:
+                answers.append(str(error))
+            answers.append(client.call("stop"))
+        finally:
+            client.close()
+            run.supervisor.stop()
+            run.supervisor.stop()
+
+    asking = threading.Thread(target=ask)
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        if all(node.state == "ready" for node in nodes.values()) and not asking.ident:
+            asking.start()
+
+    run.on_watch = watch
+    run.to_the_end()
+    asking.join(ENOUGH_S)
+    assert answers == [
+        {"capture": {"state": "ready"}, "classification": {"state": "ready"}},
+        {"asked": "vocabulary.set", "words": ["dog"]},
+        {"asked": "vocabulary.get"},
+        "no such request: dance",
+        None,
+    ]
+
+
+# Nodes on other machines ----------------------------------------------------------------------------------
+
+
+class Elsewhere:
+    """A node that nobody here has started, in a thread."""
+
+    def __init__(self, run: Run, name: str, work: Callable[[ControlClient], None]) -> None:
+        self.control = ControlClient(str(run.supervisor.config.links.control), clock=clock, node=name)
+        self.asked: list[str] = []
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._run, args=(work,))
+        self.thread.start()
+
+    def _run(self, work: Callable[[ControlClient], None]) -> None:
+        work(self.control)
+        while not self.over.is_set() and "stop" not in self.asked:
+            for request in self.control.poll(0.05):
+                self.asked.append(request.name)
+                self.control.reply(request)
+
+    def close(self) -> None:
+        self.over.set()
+        self.thread.join(ENOUGH_S)
+        self.control.close()
+
+
+HERE = tuple(f"nodes.{name}.here=false" for name in ("model", "recorder"))
+
+
+def test_a_node_elsewhere_is_waited_for_and_counts(run_of: Callable[..., Run]) -> None:
+    run = run_of(*HERE, capture="begins", model="")
+
+    def work(control: ControlClient) -> None:
+        control.hello()
+        control.ready()
+        control.done({"snippets": 3})
+
+    model = Elsewhere(run, "model", work)
+    assert run.to_the_end() == {"capture": {"told": "to start"}, "model": {"snippets": 3}}
+    model.close()
+
+
+def test_a_node_that_was_there_before_is_ready_when_it_tells_how_it_is(run_of: Callable[..., Run]) -> None:
+    run = run_of(*HERE, capture="waits", model="")
+
+    def work(control: ControlClient) -> None:
+        control.status({"snippets": 0})
+
+    run.on_watch = once(lambda nodes: nodes["model"].state == "ready", run.supervisor.stop)
+    model = Elsewhere(run, "model", work)
+    assert run.to_the_end()["model"] == {"snippets": 0}
+    assert run.seen[-1]["model"] == "ready"
+    model.close()
+
+
+def test_nodes_elsewhere_are_pinged_and_told_to_stop_when_a_run_breaks_off(
+    run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "PING_S", 0.05)
+    run = run_of(*HERE, capture="waits", model="")
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        process = nodes["capture"].process
+        if model.asked.count("ping") >= 2 and process is not None:
+            process.kill()
+
+    run.on_watch = watch
+    model = Elsewhere(run, "model", lambda control: control.ready())
+    with pytest.raises(NodeFailure, match="the capture node was killed by SIGKILL"):
+        run.to_the_end()
+    assert wait_for(lambda: model.asked[-1] == "stop", ENOUGH_S)
+    model.close()
+
+
+def test_a_node_elsewhere_that_falls_silent_ends_the_run(
+    run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "LOST_S", 0.5)
+    run = run_of(*HERE, model="")
+    model = Elsewhere(run, "model", lambda control: control.ready())
+    with pytest.raises(NodeFailure, match=r"the model node on another machine has been silent for 0 s"):
+        run.to_the_end()
+    model.close()
+
+
+def test_a_node_elsewhere_that_never_comes_is_told_with_what_to_look_at(
+    run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "START_S", 0.3)
+    run = run_of(*HERE, model="")
+    with pytest.raises(NodeFailure, match=r"not ready after 0 s: model \(started on another machine\? same"):
+        run.to_the_end()
+
+
+def test_a_report_of_a_node_that_does_not_belong_here_changes_nothing(
+    run_of: Callable[..., Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = run_of(capture="waits")
+    run.on_watch = once(
+        lambda nodes: bool(caplog.messages) and nodes["capture"].state == "ready", run.supervisor.stop
+    )
+    stranger = Elsewhere(run, "stranger", lambda control: control.failed("nonsense"))
+    with caplog.at_level(logging.WARNING):
+        assert run.to_the_end().keys() == {"capture"}
+    stranger.close()
+    assert caplog.messages == ["a node called stranger reported, but none of that name belongs here"]
+
+
+# In words -------------------------------------------------------------------------------------------------
+
+
+def test_the_line_has_five_nodes(tmp_path: Path) -> None:
+    config: Config = load()
+    assert tuple(supervisor.used_nodes(config)) == NODES
+    assert all(getattr(config.nodes, name).here for name in NODES)
+    made = Supervisor(config, clock=clock)
+    assert made._directory.name.startswith(SOCKET_DIR_PREFIX)
+
+
+@pytest.mark.parametrize(
+    ("returncode", "words"),
+    [
+        (0, "ended early with exit code 0"),
+        (2, "ended early with exit code 2"),
+        (-9, "was killed by SIGKILL"),
+        (-64, "was killed by SIGRTMAX"),
+        (-63, "was killed by signal 63"),
+    ],
+)
+def test_how_a_process_ended_is_told_in_words(returncode: int, words: str) -> None:
+    assert death(returncode) == words
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], ""),
+        (["", "  "], ""),
+        (["Traceback", "KeyError: 1", ""], "; its last words: KeyError: 1"),
+    ],
+)
+def test_the_last_words_are_the_last_line_that_is_not_empty(lines: list[str], words: str) -> None:
+    assert told(lines) == words
+
+
+def test_a_node_finds_the_code_and_gets_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "mine")
+    found = environment(3)
+    root = str(Path(supervisor.__file__).resolve().parent.parent)
+    assert found["PYTHONPATH"] == os.pathsep.join([root, "mine"])
+    assert {found[f"{library}_NUM_THREADS"] for library in ("OMP", "MKL", "OPENBLAS")} == {"3"}
+    monkeypatch.delenv("PYTHONPATH")
+    assert environment(1)["PYTHONPATH"] == root

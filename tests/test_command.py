@@ -1,0 +1,478 @@
+"""The command line: what it promises, and that every mistake is one clear line and exit code 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from run_pipeline import COMMANDS, POINTER, announced, main, parser
+from streaming import supervisor
+from streaming.clock import Clock
+from streaming.config import Config, load
+from streaming.control import ClientRequest, ControlServer
+from streaming.errors import UserError
+from streaming.supervisor import NODES, Node, NodeFailure
+from tests.pipeline import ROOT, command
+
+LINKS = ("snippets", "features", "masks", "results", "previews", "control")
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty folder to work in; and signals as they were, which `run` takes over."""
+    monkeypatch.chdir(tmp_path)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(one) for one in signals]
+    yield
+    for one, handler in zip(signals, before, strict=True):
+        signal.signal(one, handler)
+
+
+def errors(capsys: pytest.CaptureFixture[str], line: str) -> list[str]:
+    """The lines of complaint about a command that is given wrongly."""
+    assert main(shlex.split(line)) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    lines = told.err.splitlines()
+    assert lines
+    assert all(line.startswith("error: ") for line in lines), told.err
+    return [line.removeprefix("error: ") for line in lines]
+
+
+# What it promises -----------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    told = capsys.readouterr().out
+    assert told.startswith("usage: run_pipeline.py")
+    for name in COMMANDS:
+        assert f"\n    {name}" in told
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_that_tells_of_each_option(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--help"])
+    assert stopped.value.code == 0
+    assert "usage: run_pipeline.py " + name in capsys.readouterr().out
+    (subparsers,) = (action for action in parser()._actions if action.dest == "command")
+    for action in subparsers.choices[name]._actions:  # type: ignore[union-attr,index,call-overload]
+        assert action.help or action.choices, f"{name}: {action.dest}"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("", "the following arguments are required: COMMAND"),
+        ("dance", "invalid choice: 'dance'"),
+        ("run --sauce clip.mp4", "unrecognized arguments: --sauce clip.mp4"),
+        ("run --pace slowly", "invalid choice: 'slowly' (choose from 'asap', 'realtime')"),
+        ("node viewer", "invalid choice: 'viewer'"),
+        ("check", "the following arguments are required: CONFIG"),
+        ("keys", "the following arguments are required: DIR"),
+        ("bench --seconds soon", "argument --seconds: invalid int value: 'soon'"),
+    ],
+)
+def test_a_command_that_is_none_is_told(capsys: pytest.CaptureFixture[str], line: str, told: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(shlex.split(line))
+    assert stopped.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_every_line_of_an_error_is_marked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(args: Any) -> int:
+        raise UserError("a.yaml:1: one\na.yaml:2: two")
+
+    monkeypatch.setitem(COMMANDS, "check", fail)
+    assert errors(capsys, "check a.yaml") == ["a.yaml:1: one", "a.yaml:2: two"]
+
+
+def test_an_interrupt_is_no_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(args: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(COMMANDS, "check", interrupted)
+    assert main(["check", "a.yaml"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+# check ----------------------------------------------------------------------------------------------------
+
+
+def test_a_valid_configuration_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text("source:\n  uri: clip.mp4\n")
+    Path("empty.yaml").write_text("")
+    assert main(["check", "mine.yaml"]) == 0
+    assert main(["check", "empty.yaml", "--set", "model.name=swinb"]) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines() == [
+        "mine.yaml: valid (model r50, source clip.mp4)",
+        "empty.yaml: valid (model swinb, source to be given)",
+    ]
+    assert told.err == ""
+
+
+def test_every_mistake_of_a_configuration_is_told_with_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text("source:\n  pace: slow\nmodel:\n  window: many\n  colour: red\n")
+    told = errors(capsys, "check mine.yaml")
+    assert [line.split(": ")[:2] for line in told] == [
+        ["mine.yaml:2", "source.pace"],
+        ["mine.yaml:4", "model.window"],
+        ["mine.yaml:5", "model.colour"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("check missing.yaml", "missing.yaml: cannot be read as a configuration: No such file or directory"),
+        ("check .", ".: cannot be read as a configuration: Is a directory"),
+        ("check empty.yaml --set pace=slow", "--set: pace: no such key; did you mean source.pace?"),
+        ("check empty.yaml --set source.pace", "--set source.pace: expected section.key=value"),
+        (
+            "check empty.yaml --set model.window=0",
+            "--set: model.window: found 0, expected a whole number from",
+        ),
+        ("check empty.yaml --set vocabulary.words=dog,,cat", "vocabulary: entry 2: found an empty word"),
+        ("check empty.yaml --set vocabulary.words=missing.yaml", "missing.yaml: cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(capsys: pytest.CaptureFixture[str], line: str, told: str) -> None:
+    Path("empty.yaml").write_text("")
+    (found,) = errors(capsys, line)
+    assert told in found
+
+
+def test_checking_loads_no_model_and_runs_from_any_folder(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("raise SystemExit('not this one')")
+    program = (
+        "import sys, run_pipeline; code = run_pipeline.main(sys.argv[1:]); "
+        "sys.exit(code or 7 * bool({'torch', 'open_clip', 'av'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, "check", str(ROOT / "configs" / "r50.yaml")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    done = command("check", "missing.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert (
+        done.stderr == "error: missing.yaml: cannot be read as a configuration: No such file or directory\n"
+    )
+
+
+# run ------------------------------------------------------------------------------------------------------
+
+
+class Pretended:
+    """Stands in for the supervisor: nothing is started."""
+
+    seen: Config
+    pointer: dict[str, Any]
+    outcome: dict[str, dict[str, Any]] | Exception
+
+    def __init__(self, config: Config, **options: Any) -> None:
+        type(self).seen = config  # by a class that each test has of its own
+        self.config = config.model_copy(
+            update={"links": supervisor.resolved_links(config.links, Path("sockets"))}
+        )
+        self.watch: Callable[[Mapping[str, Node]], None] = options["watch"]
+
+    def run(self) -> dict[str, dict[str, Any]]:
+        out = Path(self.config.output.dir)
+        self.watch({name: Node(name, None) for name in NODES})
+        type(self).pointer = json.loads((out / POINTER).read_text())
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+@pytest.fixture
+def pretended(monkeypatch: pytest.MonkeyPatch) -> type[Pretended]:
+    class Fresh(Pretended):
+        pass
+
+    Fresh.outcome = {"recorder": {"results": 3, "first_result_wall_ns": 1, "objects": 2}}
+    monkeypatch.setattr(supervisor, "Supervisor", Fresh)
+    return Fresh
+
+
+WELL = "run --source clip.mp4 --weights stand-in --vocabulary dog --out out"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("run", "nothing to run: give --source FILE (or source.uri in a configuration)"),
+        (
+            "run --source clip.mp4 --weights missing.pth",
+            "missing.pth: no such checkpoint. Get `model_ov_avss_r50",
+        ),
+        ("run --source clip.mp4 --weights .", ".: no such checkpoint."),
+        (f"{WELL} --vocabulary ','", "vocabulary: entry 1: found an empty word"),
+        (f"{WELL} --vocabulary missing.yaml", "missing.yaml: cannot be read"),
+        (f"{WELL} --model r5", "--model: model.name: found 'r5', expected one of r50, swinb"),
+        (f"{WELL} --config missing.yaml", "missing.yaml: cannot be read as a configuration"),
+        (f"{WELL} --set source.hop_s=0.3", "--set: source.hop_s: found 0.3, expected one of 1.0, 0.5"),
+        (f"{WELL} --set links.control=tcp://0.0.0.0:7100", "others can reach this address, so it needs keys"),
+        (
+            f"{WELL} --set nodes.model.here=false --set links.control=tcp://127.0.0.1:7100",
+            "a run with nodes elsewhere needs the addresses of its links: give links.snippets, links.feat",
+        ),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused_before_anything_starts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: str, told: str
+) -> None:
+    monkeypatch.setattr(supervisor, "Supervisor", None)  # calling it would fail
+    (found,) = errors(capsys, line)
+    assert told in found
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["r50", "swinb"])
+def test_without_weights_it_is_told_where_they_are_to_be_had(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (found,) = errors(capsys, f"run --source clip.mp4 --model {name}")
+    assert found.startswith(f"model {name!r} has no weights here. Get `model_ov_avss_{name}.pth` from")
+    assert "--weights PATH" in found
+    assert "--weights stand-in" in found
+
+
+def test_options_are_settings_and_go_over_the_file(pretended: type[Pretended]) -> None:
+    Path("mine.yaml").write_text("source: {uri: other.mp4, id: cam}\nvocabulary: {words: [cat]}\n")
+    line = f"{WELL} --config mine.yaml --pace realtime --model swinb --set source.hop_s=0.5"
+    assert main(shlex.split(line)) == 0
+    seen = pretended.seen
+    assert (seen.source.uri, seen.source.id, seen.source.pace) == ("clip.mp4", "cam", "realtime")
+    assert (seen.model.name, seen.model.backbone, seen.model.checkpoint) == ("swinb", "swinb", "stand-in")
+    assert (seen.vocabulary.words, seen.output.dir, seen.source.hop_s) == ("dog", "out", 0.5)
+
+
+def test_a_run_leaves_its_address_while_it_lasts(pretended: type[Pretended], tmp_path: Path) -> None:
+    assert main(shlex.split(f"{WELL} --set links.keys=keys")) == 0
+    assert pretended.pointer == {"control": "ipc://sockets/control", "keys": str(tmp_path / "keys")}
+    assert list(Path("out").iterdir()) == []
+
+
+def test_a_run_says_what_came_of_it(pretended: type[Pretended], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split(WELL)) == 0
+    told = capsys.readouterr()
+    assert "NOTE: stand-in weights: every mask and label of this run is meaningless." in told.err
+    assert "seconds processed" in told.out
+    assert told.out.splitlines()[-2:] == [
+        "written to out",
+        "Stand-in weights: these masks and labels mean nothing.",
+    ]
+    assert main(shlex.split(f"{WELL} --quiet")) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_a_run_that_was_stopped_before_its_first_result_does_not_claim_one(
+    pretended: type[Pretended], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretended.outcome = {name: {} for name in NODES}
+    assert main(shlex.split(WELL)) == 0
+    told = capsys.readouterr().out
+    assert "ended before the first result" in told
+    assert "written to" not in told
+
+
+def test_a_node_that_failed_is_exit_code_1(
+    pretended: type[Pretended], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretended.outcome = NodeFailure("the model node was killed by SIGKILL")
+    assert main(shlex.split(WELL)) == 1
+    told = capsys.readouterr()
+    assert told.err.splitlines()[-1] == "error: the model node was killed by SIGKILL"
+    assert told.out == ""
+    assert list(Path("out").iterdir()) == []
+
+
+def test_a_mistake_that_a_node_found_is_exit_code_2(
+    pretended: type[Pretended], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretended.outcome = UserError("clip.mp4: cannot be read")
+    assert main(shlex.split(WELL)) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "error: clip.mp4: cannot be read"
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"), [("notes.txt", "File exists"), ("notes.txt/out", "Not a directory")]
+)
+def test_a_folder_that_cannot_be_written_is_one_line_and_leaves_nothing(
+    tmp_path: Path, out: str, reason: str
+) -> None:
+    """In a process of its own: what it leaves in the folder for sockets is looked at when it has ended."""
+    Path("notes.txt").write_text("mine")
+    sockets = tmp_path / "s"
+    sockets.mkdir()
+    done = command(*shlex.split(f"{WELL} --out {out}"), env={**os.environ, "XDG_RUNTIME_DIR": str(sockets)})
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[1:] == [
+        f"error: {out}: cannot be written ({reason}); choose another --out"
+    ]
+    assert list(sockets.iterdir()) == []
+    assert Path("notes.txt").read_text() == "mine"
+
+
+def test_where_every_node_with_weights_is_elsewhere_none_are_needed_here(pretended: type[Pretended]) -> None:
+    nodes = "".join(f"  {name}: {{here: false}}\n" for name in ("feature", "model", "classification"))
+    links = "".join(f"  {name}: tcp://127.0.0.1:{7100 + i}\n" for i, name in enumerate(LINKS))
+    Path("mine.yaml").write_text(f"nodes:\n{nodes}links:\n{links}")
+    assert main(shlex.split("run --source clip.mp4 --vocabulary dog --out out --config mine.yaml")) == 0
+    assert pretended.seen.model.checkpoint is None
+
+
+# node, keys, vocabulary -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("annotated", "missing"), [("true", LINKS), ("false", (*LINKS[:4], "control"))])
+def test_a_node_by_itself_needs_addresses(
+    capsys: pytest.CaptureFixture[str], annotated: str, missing: tuple[str, ...]
+) -> None:
+    (found,) = errors(capsys, f"node model --set output.annotated={annotated}")
+    told = ", ".join(f"links.{link}" for link in missing)
+    assert f"a node by itself needs the addresses of its links: give {told} in the configuration" in found
+
+
+def test_a_node_is_started_as_configured_and_its_end_is_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nodes import start
+
+    started: list[tuple[str, Config]] = []
+
+    def begin(name: str, config: Config) -> int:
+        started.append((name, config))
+        return 5
+
+    monkeypatch.setattr(start, "start", begin)
+    addresses = " ".join(f"--set links.{name}=tcp://127.0.0.1:{7100 + i}" for i, name in enumerate(LINKS))
+    assert main(shlex.split(f"node feature {addresses} --set source.hop_s=0.5")) == 5
+    ((name, config),) = started
+    assert (name, config.source.hop_s) == ("feature", 0.5)
+
+
+def test_what_a_node_elsewhere_lacks_is_told_where_it_was_started(tmp_path: Path) -> None:
+    """Its supervisor need not be there yet, and is on another screen anyway."""
+    addresses = [f"--set=links.{name}=ipc://{tmp_path}/{name}" for name in LINKS]
+    (tmp_path / "file").write_text("")
+    done = command("node", "recorder", *addresses, "--set=output.dir=file/out")
+    assert done.returncode == 2
+    assert done.stderr == "error: file/out: cannot be made (Not a directory); choose another with --out\n"
+
+
+def test_keys_are_made_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", "mine"]) == 0
+    assert "keys written to mine" in capsys.readouterr().out
+    (found,) = errors(capsys, "keys mine")
+    assert found == "mine: not empty, and keys are never overwritten: name another directory"
+
+
+@pytest.mark.parametrize("content", [None, "", "no json", "[]", "{}", '{"control": "ipc://x"}'])
+def test_where_nothing_runs_there_is_no_vocabulary(
+    capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    Path("out").mkdir()
+    if content is not None:
+        (Path("out") / POINTER).write_text(content)
+    (found,) = errors(capsys, "vocabulary --out out")
+    assert found == "out: no pipeline is running there; give the --out of the run"
+
+
+class Answering:
+    """The control end of a run that writes to `out`, answering in a thread."""
+
+    def __init__(self, folder: Path, answer: Any = None, error: str | None = None) -> None:
+        self.server = ControlServer(f"ipc://{folder}/control", clock=Clock())
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._serve, args=(answer, error))
+        links = load().links.model_copy(update={"control": f"ipc://{folder}/control"})
+        self.pointer = announced(Path("out"), links)
+
+    def _serve(self, answer: Any, error: str | None) -> None:
+        while not self.over.is_set():
+            for event in self.server.poll(0.05):
+                assert isinstance(event, ClientRequest)
+                self.asked.append((event.name, event.args))
+                self.server.reply(event, answer, error)
+
+    def __enter__(self) -> Answering:
+        self.pointer.__enter__()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self.over.set()
+        self.thread.join()
+        self.pointer.__exit__(None, None, None)
+        self.server.close()
+
+
+def test_the_vocabulary_of_a_run_is_shown_and_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("words.yaml").write_text("- steam train\n- no\n")
+    with Answering(tmp_path, {"revision": 2, "words": ["dog", "tuba"]}) as run:
+        assert main(shlex.split("vocabulary --out out")) == 0
+        assert main(shlex.split("vocabulary 'dog, tuba' --out out")) == 0
+        assert main(shlex.split("vocabulary words.yaml --out out")) == 0
+    assert run.asked == [
+        ("vocabulary.get", {}),
+        ("vocabulary.set", {"words": ["dog", "tuba"]}),
+        ("vocabulary.set", {"words": ["steam train", "no"]}),
+    ]
+    assert capsys.readouterr().out == 3 * "revision 2: dog, tuba\n"
+    assert not (Path("out") / POINTER).exists()
+
+
+def test_a_vocabulary_that_cannot_be_is_refused_here_and_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Answering(tmp_path, error="classification is not there") as run:
+        assert errors(capsys, "vocabulary 'dog,,cat' --out out") == [
+            "vocabulary: entry 2: found an empty word, expected a word or phrase"
+        ]
+        assert run.asked == []
+        assert errors(capsys, "vocabulary dog --out out") == ["classification is not there"]
+
+
+# A whole one that fails late ------------------------------------------------------------------------------
+
+
+def test_an_address_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        assert main(shlex.split(f"{WELL} --set links.control={address}")) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1].startswith(f"error: {address}: cannot listen at this address: Address already in use")
+    assert list(Path("out").iterdir()) == []
