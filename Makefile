@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 # What pyproject.toml says under requires-python, as a Python command that succeeds where it holds.
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format world-art clean
 
 help:  ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*  ## /make \1: /p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*  ## /make \1: /p' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## run the pipeline on the clip that comes with the project; answers go to demo-out/
 	$(PYTHON) run_pipeline.py run --config configs/demo.yaml
@@ -28,8 +28,15 @@ lint: $(READY)  ## check format, style and types
 format: $(READY)  ## bring the code into its format
 	$(PYTHON) -m ruff format
 
+world-art: $(READY)  ## fetch the drawings that the generated world is made of, 230 MB, and render them
+	$(PYTHON) -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[world]'
+	npm install --prefix build/world-art --no-save --ignore-scripts \
+	    openmoji@17.0.0 @twemoji/svg@15.0.0 @lobehub/fluent-emoji-modern@1.0.0
+	cd build/world-art && apt-get download fonts-noto-color-emoji && dpkg --extract fonts-noto-color-emoji_*.deb .
+	$(PYTHON) run_pipeline.py world --sprites
+
 clean:  ## remove the virtual environment and everything else that was made, but not your results in runs/
-	rm -rf $(VENV) demo-out build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo-out build/lib build/bdist.* *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

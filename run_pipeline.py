@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,10 @@ def parser() -> argparse.ArgumentParser:
 
     keys = command("keys", "Make the CURVE keys that links between machines need.")
     keys.add_argument("dir", type=Path, metavar="DIR", help="where they go: a new folder")
+
+    from model.world.arguments import add_arguments
+
+    add_arguments(command("world", "Make audio-visual clips with exact truth, in AVSBench-OV's layout."))
 
     bench = command("bench", "Measure every stage, the sliding step and the whole pipeline on this machine.")
     bench.add_argument(
@@ -207,11 +212,15 @@ def check(args: argparse.Namespace) -> int:
 
 
 def node(args: argparse.Namespace) -> int:
-    from nodes.start import start
     from streaming.config import load, setting
+    from streaming.supervisor import environment
 
     config = load(args.config, settings=map(setting, args.settings))
     require_addresses(config, "a node by itself")
+    # As the supervisor starts its own nodes; it counts only before the libraries are loaded.
+    os.environ.update(environment(getattr(config.nodes, args.name).threads))
+    from nodes.start import start
+
     return start(args.name, config)
 
 
@@ -247,9 +256,17 @@ def keys(args: argparse.Namespace) -> int:
     return 0
 
 
-def bench(args: argparse.Namespace) -> int:
-    import os
+def world(args: argparse.Namespace) -> int:
+    from model.errors import ModelError
+    from model.world.command import main as make
 
+    try:
+        return make(args)
+    except ModelError as error:
+        raise UserError(str(error)) from error
+
+
+def bench(args: argparse.Namespace) -> int:
     from streaming.supervisor import environment
 
     # As the nodes are started; it counts only before the libraries are loaded.
@@ -268,6 +285,7 @@ COMMANDS = {
     "node": node,
     "vocabulary": vocabulary,
     "keys": keys,
+    "world": world,
     "bench": bench,
 }
 

@@ -30,11 +30,11 @@ from model.audio_mask_dec import window_of
 from model.checkpoint import open_weights
 from model.live import single
 from model.localiser import Localiser, normalise
-from model.precision import dtype_of
+from model.precision import device_of, dtype_of
 from nodes.capture import open_source
 from nodes.classification import ClassificationStage
 from nodes.feature import FeatureStage
-from nodes.model import ModelStage, device_of, localiser_options
+from nodes.model import ModelStage, localiser_options
 from nodes.recorder import RecorderStage
 from nodes.runtime import Stage
 from streaming.clock import Clock
@@ -73,7 +73,7 @@ def main(config: Config, json_path: Path, seconds: int) -> int:
         "machine": machine(threads),
         "config": {
             "model": config.model.name,
-            "precision": str(dtype_of(config.model.precision, device_of(config))),
+            "precision": str(dtype_of(config.model.precision, device_of(config.model.device))),
         },
         "clip": {"seconds": seconds, "height": HEIGHT, "width": WIDTH, "hop_s": config.source.hop_s},
         "sliding": sliding,
@@ -105,7 +105,7 @@ def sliding_step(config: Config) -> Figures:
     """A step of the sliding window against a forward pass over the window's whole clip."""
     localiser = Localiser(localiser_options(config))
     open_weights(config.model.checkpoint, config.model.stand_in_salt).fill("localiser", localiser)
-    device = device_of(config)
+    device = device_of(config.model.device)
     localiser.for_inference(config.model.precision, device)
     t = config.model.window
     clip = torch.randint(0, 255, (t, 3, HEIGHT, WIDTH), dtype=torch.uint8, device=device)

@@ -1,4 +1,4 @@
-"""Which arithmetic to use where: `auto` takes bfloat16 where the hardware computes it natively.
+"""Which device and which arithmetic to use: `auto` takes bfloat16 where the hardware computes it natively.
 
 Parity and evaluation want float32; a live picture wants the half of the time and memory that bfloat16 saves.
 """
@@ -7,7 +7,20 @@ from __future__ import annotations
 
 import torch
 
+from model.errors import ModelError
 from model.options import Precision
+
+
+def device_of(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` as a device; raises `ModelError` for a GPU that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ModelError(
+            f"model.device: found {name!r}, but torch sees {torch.cuda.device_count()} GPUs here"
+        )
+    return device
 
 
 def dtype_of(precision: Precision, device: torch.device | str = "cpu") -> torch.dtype:

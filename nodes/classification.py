@@ -21,6 +21,7 @@ from model.classifier import OpenVocabularyClassifier
 from model.crops import crop_objects
 from model.labels import LabelCache, LabelOptions, TrackMask
 from model.options import ClassifierOptions, Selection
+from model.precision import device_of
 from model.vocabulary import Vocabulary
 from streaming.config import Config
 from streaming.errors import UserError
@@ -60,7 +61,7 @@ class ClassificationStage:
         classifier = OpenVocabularyClassifier(
             m.clip,
             weights,
-            device="cuda" if m.device != "cpu" and torch.cuda.is_available() else "cpu",
+            device=device_of(m.device),
             precision=m.precision,
             cache_dir=Path(v.cache_dir).expanduser() if v.cache_dir else None,
         )

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 from model.checkpoint import Weights
 from model.live import LiveLocaliser
 from model.localiser import Localiser
 from model.options import LocaliserOptions
+from model.precision import device_of
 from model.tracks import TrackOptions
 from streaming.config import Config
 from streaming.errors import UserError
@@ -55,7 +55,7 @@ class ModelStage:
     def from_config(cls, config: Config, weights: Weights) -> ModelStage:
         localiser = Localiser(localiser_options(config))
         weights.fill("localiser", localiser)
-        localiser.for_inference(config.model.precision, device_of(config))
+        localiser.for_inference(config.model.precision, device_of(config.model.device))
         return cls(
             LiveLocaliser(
                 localiser,
@@ -103,14 +103,3 @@ class ModelStage:
 
     def stats(self) -> dict[str, Any]:
         return {"snippets": self.count, "objects": self.new_tracks}
-
-
-def device_of(config: Config) -> torch.device:
-    """The configured device; `auto` takes the first GPU where there is one."""
-    if config.model.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if config.model.device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(
-            f"model.device: found {config.model.device!r}, but torch sees no GPU; expected cpu or auto"
-        )
-    return torch.device(config.model.device)

@@ -373,10 +373,13 @@ def test_a_node_is_started_as_configured_and_its_end_is_the_commands(monkeypatch
         return 5
 
     monkeypatch.setattr(start, "start", begin)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    expected = supervisor.environment(3)  # what the supervisor gives to nodes of its own
     addresses = " ".join(f"--set links.{name}=tcp://127.0.0.1:{7100 + i}" for i, name in enumerate(LINKS))
-    assert main(shlex.split(f"node feature {addresses} --set source.hop_s=0.5")) == 5
+    assert main(shlex.split(f"node feature {addresses} --set nodes.feature.threads=3")) == 5
     ((name, config),) = started
-    assert (name, config.source.hop_s) == ("feature", 0.5)
+    assert (name, config.nodes.feature.threads) == ("feature", 3)
+    assert {key: os.environ[key] for key in expected} == expected
 
 
 def test_what_a_node_elsewhere_lacks_is_told_where_it_was_started(tmp_path: Path) -> None:

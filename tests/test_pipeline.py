@@ -239,3 +239,50 @@ def test_the_benchmark_measures_every_stage_and_ratio(tmp_path: Path) -> None:
     assert all(ratio > 0 for ratio in told["ratios"].values())
     assert told["processes"]["objects"] == told["one_process"]["objects"]
     assert "<= 1.15" in done.stdout
+
+
+def test_a_node_started_by_hand_takes_part_and_ends_with_the_run(
+    finished: tuple[Path, dict], clip: Path, tmp_path: Path
+) -> None:
+    """As on another machine: its own command, the same configuration, tcp addresses."""
+    ports = iter(range(47620, 47630))
+    links = ("snippets", "features", "masks", "results", "previews", "control")
+    more = [f"links.{link}=tcp://127.0.0.1:{next(ports)}" for link in links]
+    config = settings(clip, tmp_path, "nodes.model.here=false", *more)
+    file = tmp_path / "two.yaml"
+    file.write_text(config.model_dump_json(exclude_none=True))
+    by_hand = subprocess.Popen(
+        [sys.executable, str(ROOT / "run_pipeline.py"), "node", "model", "--config", str(file)]
+    )
+    try:
+        run(config)
+        assert by_hand.wait(30) == 0
+    finally:
+        by_hand.kill()
+        by_hand.wait()
+    assert first_difference(finished[0] / "results.jsonl", tmp_path / "results.jsonl") is None
+
+
+def test_a_node_started_by_hand_is_told_when_the_run_breaks_off(clip: Path, tmp_path: Path) -> None:
+    ports = iter(range(47630, 47640))
+    links = ("snippets", "features", "masks", "results", "previews", "control")
+    more = [f"links.{link}=tcp://127.0.0.1:{next(ports)}" for link in links]
+    config = settings(clip, tmp_path, "nodes.feature.here=false", "source.pace=realtime", *more)
+    file = tmp_path / "two.yaml"
+    file.write_text(config.model_dump_json(exclude_none=True))
+    by_hand = subprocess.Popen(
+        [sys.executable, str(ROOT / "run_pipeline.py"), "node", "feature", "--config", str(file)]
+    )
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        process = nodes["model"].process
+        if nodes["recorder"].counters.get("results", 0) >= 1 and process is not None:
+            process.kill()
+
+    try:
+        with pytest.raises(NodeFailure, match="the model node was killed"):
+            run(config, watch=watch)
+        assert by_hand.wait(30) == 0
+    finally:
+        by_hand.kill()
+        by_hand.wait()

@@ -147,8 +147,10 @@ class Rig:
 
     def stop_now(self) -> None:
         """For the source, in the node's own thread: it will hear of the stop when it next listens."""
+        for sender in self.senders:
+            assert sender.end(ENOUGH_S)  # there is room for one more message
         self.stop()
-        assert self.control._socket.poll(1000 * ENOUGH_S)
+        assert self.control._socket.poll(int(1000 * ENOUGH_S))
 
     def consumer(self, link: int) -> Receiver:
         self.receivers.append(Receiver(self.addresses[link], clock=clock))

@@ -14,7 +14,7 @@ from model.live import LiveLocaliser, Step
 from model.localiser import Localiser
 from model.options import LocaliserOptions
 from model.tracks import Sighting, TrackOptions
-from nodes.model import FLOAT16_MAX, ModelStage, device_of, localiser_options, track_options
+from nodes.model import FLOAT16_MAX, ModelStage, localiser_options, track_options
 from streaming.config import load, setting
 from streaming.errors import UserError
 from streaming.messages import Features, Message, SoundingMasks, decode, encode
@@ -168,14 +168,3 @@ def test_the_configuration_decides_about_tracks() -> None:
     texts = ("tracks.sounding_on=0.7", "tracks.max_objects=3", "tracks.keep_s=4", "source.hop_s=0.5")
     found = track_options(load(settings=[setting(text) for text in texts]))
     assert found == replace(TrackOptions(), sounding_on=0.7, max_objects=3, keep_snippets=8)
-
-
-def test_a_gpu_that_is_not_there_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert device_of(load()) == torch.device("cpu")
-    assert device_of(load(settings=[setting("model.device=cpu")])) == torch.device("cpu")
-    with pytest.raises(UserError, match=r"model.device: found 'cuda:1', but torch sees no GPU"):
-        device_of(load(settings=[setting("model.device=cuda:1")]))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert device_of(load()) == torch.device("cuda")
-    assert device_of(load(settings=[setting("model.device=cuda:1")])) == torch.device("cuda", 1)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from model.errors import ModelError
+from model.world.categories import catalogue
+from model.world.motion import MARGIN
+from model.world.scene import Options, draw_scene
+
+SHAPES = ("shapes",)
+
+
+@pytest.mark.parametrize("split", ["base", "novel", "mixed"])
+def test_a_split_shows_and_plays_its_own_categories_only(split: str) -> None:
+    pool = {category.name for category in catalogue().of_split(split)}
+    scenes = [draw_scene(1, index, Options(split=split, artists=SHAPES)) for index in range(200)]
+    for scene in scenes:
+        seen = [thing.name for thing in scene.things if thing.speaks]
+        assert len(seen) == len(set(seen)) == len(scene.turns.sounding)
+        assert set(seen) <= pool
+        assert scene.offscreen in pool - set(seen)
+        assert {thing.name for thing in scene.things if not thing.speaks} <= set(catalogue().silent)
+    assert {thing.name for scene in scenes for thing in scene.things if thing.speaks} == pool
+
+
+def test_a_scene_depends_on_seed_and_number_alone() -> None:
+    options = Options(artists=SHAPES)
+    known = repr(draw_scene(3, 7, options))
+    assert repr(draw_scene(3, 7, options)) == known
+    assert repr(draw_scene(3, 8, options)) != known
+    assert repr(draw_scene(4, 7, options)) != known
+
+
+def test_things_stay_in_the_picture() -> None:
+    for index in range(50):
+        for thing in draw_scene(1, index, Options(artists=SHAPES, seconds=30)).things:
+            places = np.array([thing.path.at(t)[:2] for t in np.linspace(0, 30, 40)])
+            assert places.min() > MARGIN - 0.03
+            assert places.max() < 1 - MARGIN + 0.03
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"side": 161}, "size: found 161, expected an even number from 64 to 1024"),
+        ({"seconds": 0}, "seconds: found 0, expected 1 to 60"),
+        ({"split": "old"}, "split: found 'old'"),
+        ({"artists": ("rubens",)}, "artists: found 'rubens'"),
+    ],
+)
+def test_unusable_options_are_refused_in_one_line(wrong: dict, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        Options(**wrong)
