@@ -1,0 +1,286 @@
+"""What the localiser's answer costs (Section 3.5, Eq. 7): sound scores of all queries, masks of matched ones.
+
+Every decoder layer answers, and every answer is matched and judged by itself: sound, mask and dice, 30 terms
+for the nine layers and the queries before them. Each sum is divided by what the whole batch holds, counted
+over all processes, so a batch costs what its clips cost, however they are shared out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from model.audio_mask_dec import Sounding
+from model.errors import ModelError
+from model.training.matching import (
+    DIVERGED,
+    MaskLoss,
+    Match,
+    Weights,
+    at_least_float32,
+    cheapest,
+    pair_costs,
+    penalties,
+)
+from model.training.points import PointOptions, random_points, sample, uncertain_points
+
+SOUNDING, NOT_SOUNDING = 0, 1  # in the sound logits
+
+# Which objects queries learn to answer for: those that sound, where they sound (the paper); or all, with
+# whole masks, a silent one being matched to a query that says so.
+Objects = Literal["sounding", "all"]
+# What mask and dice sums are divided by: objects (the published code: a clip with five supervised frames
+# weighs about five times one with a single one), or masks, one for each object and supervised frame.
+Normaliser = Literal["per-object", "per-frame"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossOptions:
+    """The defaults are the published code's."""
+
+    weights: Weights = field(default_factory=Weights)
+    not_sounding: float = 0.1  # weight of a query without an object in the sound loss, whose others weigh 1
+    earlier: float = 1.0  # weight of every layer's answer but the last
+    mask_loss: MaskLoss = "bce"
+    normaliser: Normaliser = "per-object"
+    objects: Objects = "sounding"
+    points: PointOptions = field(default_factory=PointOptions)
+
+
+class ClipObjects(NamedTuple):
+    """The objects of one clip in its F supervised frames."""
+
+    masks: Tensor  # (K, F, H, W) bool
+    sounds: Tensor  # (K, F) bool
+
+    @property
+    def classes(self) -> Tensor:
+        """(K,): whether an object sounds at all."""
+        return torch.where(self.sounds.any(1), SOUNDING, NOT_SOUNDING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """The truth of a batch of B clips of T frames; H x W is the padded picture, at any resolution."""
+
+    masks: Sequence[Tensor]  # per clip (K, T, H, W), bool or uint8
+    supervised: Tensor  # (B, T) bool: the frames that are annotated; only the first in AVSBench's v1s clips
+    sounding: Sequence[Tensor] | None = None  # per clip (K, T) bool; None: an object sounds where it is
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.supervised.shape)
+        if len(shape) != 2 or self.supervised.dtype != torch.bool:
+            raise ModelError(f"supervised: found {shape} {self.supervised.dtype}, expected (B, T) torch.bool")
+        counts = {"masks": len(self.masks)} | (
+            {"sounding": len(self.sounding)} if self.sounding is not None else {}
+        )
+        for name, count in counts.items():
+            if count != shape[0]:
+                raise ModelError(f"{name}: found {count} clips, expected {shape[0]} as in `supervised`")
+        for b, (masks, frames) in enumerate(zip(self.masks, self.supervised, strict=True)):
+            if masks.ndim != 4 or masks.shape[1] != shape[1]:
+                raise ModelError(
+                    f"masks of clip {b}: found {tuple(masks.shape)}, expected (K, {shape[1]}, H, W)"
+                )
+            if masks.dtype not in (torch.bool, torch.uint8):
+                raise ModelError(
+                    f"masks of clip {b}: found {masks.dtype}, expected torch.bool or torch.uint8"
+                )
+            if self.sounding is not None and self.sounding[b].shape != masks.shape[:2]:
+                raise ModelError(
+                    f"sounding of clip {b}: found {tuple(self.sounding[b].shape)}, "
+                    f"expected {tuple(masks.shape[:2])} as its masks have"
+                )
+            if not frames.any():
+                raise ModelError(
+                    f"clip {b} has no supervised frame, expected one or more: leave the clip out"
+                )
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def to(self, device: torch.device | str) -> Targets:
+        """The same on a device, but for `supervised`, by which work is laid out on the processor."""
+        return Targets(
+            masks=[x.to(device) for x in self.masks],
+            supervised=self.supervised,
+            sounding=None if self.sounding is None else [x.to(device) for x in self.sounding],
+        )
+
+    def of_clip(self, b: int, objects: Objects) -> ClipObjects:
+        """Those objects of clip b that supervised frames show."""
+        frames = self.supervised[b]
+        masks = self.masks[b][:, frames].bool()
+        if self.sounding is not None:
+            sounds = self.sounding[b][:, frames].bool()
+        elif objects == "all":
+            raise ModelError(
+                "objects: `all` needs to be told which objects sound, expected `sounding` targets"
+            )
+        else:
+            sounds = masks.flatten(2).any(2)
+        if objects == "sounding":
+            masks = masks & sounds[..., None, None]
+        there = masks.flatten(1).any(1)
+        return ClipObjects(masks[there], sounds[there])
+
+
+class Totals(NamedTuple):
+    """What sums are divided by. Those of several batches add up, entry by entry, where gradients do."""
+
+    objects: float
+    masks: float  # one for each object and supervised frame
+    sound: float  # weights of all queries in the sound loss
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Weighted losses of the L answers, first to last: each layer's, the final one at the end."""
+
+    sound: Tensor  # (L,)
+    mask: Tensor  # (L,)
+    dice: Tensor  # (L,)
+
+    @property
+    def total(self) -> Tensor:
+        """The scalar to minimise (Eq. 7, over all answers)."""
+        return (self.sound + self.mask + self.dice).sum()
+
+    def named(self) -> dict[str, float]:
+        """For a log: `sound`, `mask` and `dice` of the final answer, `sound_0` and so on of earlier ones."""
+        found = {}
+        for name in ("sound", "mask", "dice"):
+            *earlier, final = getattr(self, name).tolist()
+            found |= {name: final} | {f"{name}_{i}": value for i, value in enumerate(earlier)}
+        return found
+
+
+class Criterion:
+    """Judges a `Sounding` by `Targets`.
+
+    `over_processes` averages a small tensor over all processes; DDP averages gradients likewise, so together
+    they train as one process with all clips would. `generator` decides every random point.
+    """
+
+    def __init__(
+        self,
+        options: LossOptions,
+        generator: torch.Generator,
+        over_processes: Callable[[Tensor], Tensor] = lambda x: x,
+    ) -> None:
+        self.options, self.generator, self.over_processes = options, generator, over_processes
+
+    def totals(self, targets: Targets, queries: int) -> Totals:
+        """What a batch is divided by, for a model of so many queries: averages over all processes."""
+        clips = [targets.of_clip(b, self.options.objects) for b in range(len(targets))]
+        return self._totals(clips, queries)
+
+    def __call__(self, sounding: Sounding, targets: Targets, totals: Totals | None = None) -> Losses:
+        """Losses of a batch; `totals` are its own unless given (those of all batches whose gradients add up).
+
+        Raises `ModelError` where targets do not fit the answer, or the answer is not finite.
+        """
+        answers = [*sounding.earlier, sounding]
+        self._check(sounding, targets)
+        targets = targets.to(sounding.mask_features.device)
+        clips = [targets.of_clip(b, self.options.objects) for b in range(len(targets))]
+        totals = totals or self._totals(clips, sounding.sound_logits.shape[1])
+
+        sound_logits = torch.stack([a.sound_logits for a in answers], dim=1)  # (B, L, N, 2)
+        if not sound_logits.isfinite().all():
+            raise ModelError("found NaN or infinite sound logits, expected finite ones: " + DIVERGED)
+        # Unbound once: indexing clip by clip would fill a whole batch with zeros in every backward step.
+        embeddings = torch.stack([a.mask_embeddings for a in answers], dim=1).unbind()  # B of (L, N, C)
+        features = sounding.mask_features.unbind()  # B of (T, C, H / 4, W / 4)
+        classes = torch.full_like(sound_logits[..., 0], NOT_SOUNDING, dtype=torch.long)  # (B, L, N)
+        weights = torch.full_like(classes, self.options.not_sounding, dtype=torch.float32)
+        masks, dices = [], []
+        for b, clip in enumerate(clips):
+            frames = targets.supervised[b].nonzero()[:, 0]
+            pixels = features[b] if len(frames) == len(features[b]) else features[b][frames]
+            matches = self.match(sound_logits[b], embeddings[b], pixels, clip)
+            queries = torch.stack([m.queries for m in matches]).to(pixels.device)  # (L, M)
+            objects = torch.stack([m.objects for m in matches]).to(pixels.device)
+            layers = torch.arange(len(answers), device=pixels.device)[:, None]
+            classes[b, layers, queries] = clip.classes[objects]
+            weights[b, layers, queries] = 1.0
+            mask, dice = self._mask_losses(embeddings[b][layers, queries], pixels, clip.masks[objects])
+            masks.append(mask)
+            dices.append(dice)
+
+        log_p = at_least_float32(sound_logits).log_softmax(-1)
+        surprise = -log_p.gather(-1, classes[..., None])[..., 0]
+        sound = (surprise * weights).sum((0, 2)) / totals.sound
+        # Without any object the sums are zero, and so is their mean.
+        count = (totals.objects if self.options.normaliser == "per-object" else totals.masks) or 1.0
+        parts = sound, torch.stack(masks).sum(0) / count, torch.stack(dices).sum(0) / count
+        share = torch.full_like(sound, self.options.earlier)
+        share[-1] = 1.0
+        return Losses(*(w * share * x for w, x in zip(self.options.weights, parts, strict=True)))
+
+    @torch.no_grad()
+    def match(
+        self, sound_logits: Tensor, embeddings: Tensor, pixels: Tensor, clip: ClipObjects
+    ) -> list[Match]:
+        """Each answer's own match: sound logits (L, N, 2), mask embeddings (L, N, C) and the mask features
+        (F, C, H / 4, W / 4) of the clip's supervised frames."""
+        options, costs = self.options, []
+        true = clip.masks.to(torch.float32)
+        for sound, embedding in zip(sound_logits, embeddings, strict=True):
+            points = random_points(options.points.count, generator=self.generator, device=pixels.device)
+            logits = masks_of(embedding, pixels)
+            costs.append(
+                pair_costs(sound, logits, clip.classes, true, points, options.weights, options.mask_loss)
+            )
+        return [cheapest(x) for x in torch.stack(costs).cpu()]
+
+    def _mask_losses(self, embeddings: Tensor, pixels: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums (L,) of mask and dice losses of matched queries: mask embeddings (L, M, C), mask features
+        (F, C, H / 4, W / 4), truth (L, M, F, H, W)."""
+        layers, pairs, frames = true.shape[:3]
+        logits = at_least_float32(masks_of(embeddings.flatten(0, 1), pixels)).flatten(0, 1)
+        points = uncertain_points(logits.detach(), self.options.points, self.generator)
+        share = sample(true.flatten(0, 2).to(logits.dtype), points)  # (L * M * F, P)
+        values = sample(logits, points)
+        inside, outside = penalties(values, self.options.mask_loss)
+        mask = (share * inside + (1 - share) * outside).mean(1)
+        p = values.sigmoid()
+        dice = 1 - (2 * (p * share).sum(1) + 1) / (p.sum(1) + share.sum(1) + 1)
+        shape = layers, pairs * frames
+        return mask.reshape(shape).sum(1), dice.reshape(shape).sum(1)
+
+    def _totals(self, clips: list[ClipObjects], queries: int) -> Totals:
+        matched = [min(len(clip.masks), queries) for clip in clips]
+        unmatched = len(clips) * queries - sum(matched)
+        own = Totals(
+            sum(len(clip.masks) for clip in clips),
+            sum(clip.sounds.numel() for clip in clips),
+            sum(matched) + self.options.not_sounding * unmatched,
+        )
+        device = clips[0].masks.device
+        return Totals(*self.over_processes(torch.tensor(own, dtype=torch.float64, device=device)).tolist())
+
+    @staticmethod
+    def _check(sounding: Sounding, targets: Targets) -> None:
+        b, t, _, h, w = sounding.mask_features.shape
+        if tuple(targets.supervised.shape) != (b, t):
+            found = tuple(targets.supervised.shape)
+            raise ModelError(
+                f"targets of (clips, frames) {found}, expected {(b, t)} as the model's answer has"
+            )
+        for i, masks in enumerate(targets.masks):
+            height, width = masks.shape[2:]
+            if height * w != width * h:
+                raise ModelError(
+                    f"masks of clip {i}: found {height} x {width}, expected the shape of the padded picture, "
+                    f"{4 * h} x {4 * w}: pad masks as pictures are padded"
+                )
+
+
+def masks_of(embeddings: Tensor, pixels: Tensor) -> Tensor:
+    """(N, T, H, W): mask logits (Eq. 4) from embeddings (N, C) and mask features (T, C, H, W) of one clip."""
+    return torch.einsum("nc,tchw->nthw", embeddings, pixels)
