@@ -22,11 +22,11 @@ from model.crops import crop_objects
 from model.labels import LabelCache, LabelOptions, TrackMask
 from model.options import ClassifierOptions, Selection
 from model.precision import device_of
+from model.rle import box_and_area, encode_mask
 from model.vocabulary import Vocabulary
 from streaming.config import Config
 from streaming.errors import UserError
 from streaming.messages import Message, Result, SoundingMasks
-from streaming.rle import box_and_area, encode_mask
 
 # What the published code keeps of its (query, class) pairs.
 PAIR_THRESHOLD = 0.3

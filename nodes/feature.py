@@ -12,34 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from model.checkpoint import Weights
 from model.options import AudioGrid
+from model.pictures import model_size, resized
 from model.vggish import RATE_HZ, GridExamples, VGGish, second_examples
 from streaming.config import Config
 from streaming.errors import UserError
 from streaming.messages import Features, Message, Snippet
 
 SILENCE_DBFS = -120.0
-
-
-def model_size(height: int, width: int, short_side: int, max_side: int) -> tuple[int, int]:
-    """The size whose short side is `short_side`, or smaller where the long one would pass `max_side`.
-
-    In two steps, as the reference does it: one step would round some sizes to a neighbouring pixel.
-    """
-    scale = short_side / min(height, width)
-    h, w = (short_side, scale * width) if height < width else (scale * height, short_side)
-    shrink = min(1.0, max_side / max(h, w))
-    return max(1, int(shrink * h + 0.5)), max(1, int(shrink * w + 0.5))
-
-
-def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, 3) uint8 to `size` as the reference does: bilinear with support, on bytes."""
-    if frame.shape[:2] == size:
-        return np.ascontiguousarray(frame)
-    return np.asarray(Image.fromarray(frame).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def level_dbfs(audio: np.ndarray) -> float:
@@ -80,7 +62,7 @@ class FeatureStage:
             return
         start = perf_counter()
         h, w = message.frame.shape[:2]
-        image = resized(message.frame, model_size(h, w, self.short_side, self.max_side))
+        image = resized(message.frame, model_size((h, w), self.short_side, self.max_side))
         embedding = self.vggish(self._example(message)[None])[0].numpy()
         self.count += 1
         yield Features(

@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.rle import decode_mask
 from streaming.errors import UserError
 from streaming.messages import Message, Preview, Result
 from streaming.mp4 import Mp4Writer
 from streaming.overlay import DrawnTrack, Layer, compose, draw_strip
 from streaming.overlay.layer import Picture
-from streaming.rle import decode_mask
 
 NS = 1_000_000_000
 SOUND_SLACK_S = 0.001

@@ -18,9 +18,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Self
 
+from model.rle import check_rle
 from streaming.errors import UserError
 from streaming.messages import Result
-from streaming.rle import check_rle
 
 RESULTS_VERSION = 1
 TIMING_KEYS = ("stage_ms", "latency_ms", "wall_time")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.errors import ModelError
+from model.rle import box_and_area, encode_mask
 from model.world.art import Art
 from model.world.categories import catalogue
 from model.world.clip import Clip, film
@@ -27,7 +28,6 @@ from model.world.scene import Scene
 from model.world.synth import RATE_HZ
 from streaming.errors import UserError
 from streaming.mp4 import Mp4Writer
-from streaming.rle import box_and_area, encode_mask
 
 PARTS = ("train", "val", "test")
 IMAGES = "AVSBench-openvoc"

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from model.rle import box_and_area, encode_mask
 from streaming.messages import End, Features, Preview, Result, Snippet, SoundingMasks
-from streaming.rle import box_and_area, encode_mask
 
 NS = 1_000_000_000
 SAMPLES = 16_000

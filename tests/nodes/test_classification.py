@@ -19,13 +19,13 @@ from model.crops import crop_objects
 from model.errors import ModelError
 from model.labels import LabelOptions
 from model.options import ClassifierOptions, CropAnchor, Selection
+from model.rle import decode_mask
 from model.vocabulary import Vocabulary
 from nodes import classification
 from nodes.classification import ClassificationStage, best_pairs, frame_masks
 from streaming.config import load, setting
 from streaming.errors import UserError
 from streaming.messages import Message, Result, SoundingMasks, decode, encode
-from streaming.rle import decode_mask
 from tests.nodes.samples import end, features, noise, sounding_masks
 
 WORDS = ("dog", "violin", "bus")  # which this CLIP can hardly tell apart

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from model.checkpoint import StandInWeights
 from model.options import AudioGrid
+from model.pictures import model_size, resized
 from model.vggish import VGGish, clip_examples, second_examples
-from nodes.feature import SILENCE_DBFS, FeatureStage, level_dbfs, model_size, resized
+from nodes.feature import SILENCE_DBFS, FeatureStage, level_dbfs
 from streaming.config import Config, load, setting
 from streaming.errors import UserError
 from streaming.messages import Features, Message, Snippet, decode, encode
@@ -72,7 +73,7 @@ def one(stage: FeatureStage, message: Message) -> Features:
     ],
 )
 def test_the_size_of_the_models_picture(frame: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert model_size(*frame, 360, 1333) == expected
+    assert model_size(frame, 360, 1333) == expected
 
 
 def test_any_picture_keeps_its_proportions_to_half_a_pixel() -> None:
@@ -81,7 +82,7 @@ def test_any_picture_keeps_its_proportions_to_half_a_pixel() -> None:
         sides = draw.randint(1, 4096), draw.randint(1, 4096)
         short = draw.choice((240, 360, 480))
         scale = min(Fraction(short, min(sides)), Fraction(1333, max(sides)))
-        for found, side in zip(model_size(*sides, short, 1333), sides, strict=True):
+        for found, side in zip(model_size(sides, short, 1333), sides, strict=True):
             assert found == 1 or abs(found - scale * side) <= Fraction(1, 2)
 
 

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
+from model.rle import box_and_area, encode_mask
 from streaming.annotated_video import AnnotatedVideo, fit
 from streaming.errors import UserError
 from streaming.messages import Preview, Result
 from streaming.overlay.look import track_colour
-from streaming.rle import box_and_area, encode_mask
 
 ROOT = Path(__file__).parents[2]
 NS = 1_000_000_000

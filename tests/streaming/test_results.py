@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.rle import box_and_area, decode_mask, encode_mask
 from streaming.errors import UserError
 from streaming.messages import Result
 from streaming.results import ResultsWriter, first_difference, read_results, result_line, same_results
-from streaming.rle import box_and_area, decode_mask, encode_mask
 
 ROOT = Path(__file__).parents[2]
 WALL_NS = 1_700_000_000_123_456_789

@@ -15,13 +15,13 @@ from PIL import Image
 
 from model import avsbench_ov
 from model.errors import ModelError
+from model.rle import decode_mask
 from model.world.arguments import add_arguments
 from model.world.art import Art
 from model.world.clip import generate
 from model.world.command import main
 from model.world.layout import palette, write_film
 from model.world.scene import Options
-from streaming.rle import decode_mask
 
 SMALL = ["--artists", "shapes", "--size", "64", "--seconds", "2"]
 

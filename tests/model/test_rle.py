@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from streaming.rle import Rle, box_and_area, check_rle, decode_mask, encode_mask
+from model.rle import Rle, box_and_area, check_rle, decode_mask, encode_mask
 
 
 def masks() -> dict[str, np.ndarray]:
