@@ -90,8 +90,7 @@ class ClassificationStage:
             return
         start = perf_counter()
         h, w = message.image.shape[:2]
-        soft = soft_masks(message.mask_logits, message.padded_size)[:, :h, :w]
-        self._look(message, soft)
+        self._look(message, soft_masks(message.mask_logits, message.padded_size))
         tracks = self._named(
             message, frame_masks(message.mask_logits, message.padded_size, (h, w), message.frame_size)
         )
@@ -110,18 +109,22 @@ class ClassificationStage:
 
     @torch.inference_mode()
     def _look(self, message: SoundingMasks, soft: Tensor) -> None:
-        """Show CLIP those tracks that are due, in one batch."""
+        """Show CLIP those tracks that are due, in one batch; `soft` are their masks at the padded size."""
+        h, w = message.image.shape[:2]
         tracks = [
             TrackMask(track["id"], mask, track["sounding"])
-            for track, mask in zip(message.tracks, soft.numpy(), strict=True)
+            for track, mask in zip(message.tracks, soft[:, :h, :w].numpy(), strict=True)
         ]
         due = self.cache.due(message.source, message.seq, tracks)
         if not due:
             return
+        # The published code finds an object's box with the padding on; the picture ends where it ends.
+        shown = soft if self.options.crop_anchor == "top-left" else soft[:, :h, :w]
+        place = {track["id"]: i for i, track in enumerate(message.tracks)}
         image = torch.from_numpy(np.array(message.image)).permute(2, 0, 1)[None]
         regions = crop_objects(
             image,
-            torch.from_numpy(np.stack([track.mask for track in due])),
+            shown[[place[track.id] for track in due]],
             torch.zeros(len(due), dtype=torch.int64),
             crop=self.options.crop,
             anchor=self.options.crop_anchor,
@@ -134,10 +137,10 @@ class ClassificationStage:
     def _named(self, message: SoundingMasks, masks: np.ndarray) -> list[dict[str, Any]]:
         """The tracks of a result, less those whose mask is empty at frame size."""
         named = []
+        # Every pair above the threshold has to take part in the published choice, whatever is reported.
+        most = self.top_k if self.selection == "sounding" else max(self.top_k, int(1 / PAIR_THRESHOLD))
         for track, mask in zip(message.tracks, masks, strict=True):
-            labels = self.cache.labels(
-                message.source, track["id"], self._text, self.vocabulary.words, self.top_k
-            )
+            labels = self.cache.labels(message.source, track["id"], self._text, self.vocabulary.words, most)
             rle = encode_mask(mask)
             box, area = box_and_area(rle)
             if area and labels:
@@ -152,7 +155,8 @@ class ClassificationStage:
                         "area": area,
                     }
                 )
-        return named if self.selection == "sounding" else best_pairs(named)
+        chosen = named if self.selection == "sounding" else best_pairs(named)
+        return [{**track, "labels": track["labels"][: self.top_k]} for track in chosen]
 
     def forget(self, source: str) -> None:
         self.cache.forget(source)

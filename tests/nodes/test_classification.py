@@ -370,3 +370,10 @@ def test_the_configuration_decides(classifier: OpenVocabularyClassifier) -> None
     assert not found.offscreen
     assert one(stage, masks(1, audio_dbfs=-33.0)).offscreen
     assert all(len(track["labels"]) == 1 for track in one(stage, masks(2, *TWO)).tracks)
+
+
+def test_second_classes_of_an_object_take_places_of_the_published_ten() -> None:
+    crowded = [{"id": i, "labels": [{"name": "a", "p": 0.45}, {"name": "b", "p": 0.44}]} for i in range(5)]
+    sixth = {"id": 5, "labels": [{"name": "a", "p": 0.43}]}
+    assert [track["id"] for track in best_pairs([*crowded, sixth])] == list(range(5))
+    assert [track["id"] for track in best_pairs([*crowded[:4], sixth])] == [0, 1, 2, 3, 5]
