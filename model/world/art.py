@@ -1,4 +1,4 @@
-"""Sprites of the world: colour emoji of four artists, and plain shapes that need no artist.
+"""Sprites of the world: colour emoji of nine artists, and plain shapes that need no artist.
 
 The art is installed by whoever makes a world (docs/world.md says how) and is no part of the project. A glyph
 is rendered once, cropped to what is drawn, and kept as a PNG: a machine with these PNGs needs nothing else.
@@ -7,13 +7,17 @@ is rendered once, cropped to what is drawn, and kept as a PNG: a machine with th
 from __future__ import annotations
 
 import io
+import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
@@ -21,6 +25,7 @@ from model.errors import ModelError
 from model.world.shapes import draw_shape
 
 ART = Path(__file__).resolve().parents[2] / "build" / "world-art"
+DRAWINGS = Path(__file__).with_name("drawings.yaml")
 SIDE = 144  # of the square that a glyph is rendered into, in pixels: enough for pictures up to 256
 HOW = "see docs/world.md, or run: make world-art"
 _NOTO = (
@@ -28,6 +33,7 @@ _NOTO = (
     "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
 )
 _NOTO_STRIKE = 109  # the one size at which this font has bitmaps, 136 x 128
+_GROUND = re.compile(r'<path fill="#45413c" d="[^"]*" opacity="\.15"/>')  # Streamline's shadow on the floor
 
 Sprite = NDArray[np.uint8]
 """Shape (h, w, 4) uint8: RGBA, alpha not multiplied in, nothing empty around it."""
@@ -49,6 +55,19 @@ class Artist:
     licence: str
     draw: Draw
 
+    def has(self, emoji: str) -> bool:
+        """Whether the artist has drawn it: a table's word, whatever is installed."""
+        names = drawings().get(self.name)
+        return names is None or emoji in names
+
+
+@cache
+def drawings() -> dict[str, dict[str, str]]:
+    """By artist and emoji the names of drawings; artists who are not here have drawn everything."""
+    table = yaml.safe_load(DRAWINGS.read_text(encoding="utf-8"))
+    words = {artist: text.split() for artist, text in table.items()}
+    return {artist: dict(zip(of[::2], of[1::2], strict=True)) for artist, of in words.items()}
+
 
 def _svg(package: str, pattern: str, *, upper: bool = False) -> Draw:
     """A drawer for npm packages with one SVG per emoji, named by its code points."""
@@ -66,13 +85,44 @@ def _svg(package: str, pattern: str, *, upper: bool = False) -> Draw:
     return draw
 
 
-def _rendered(path: Path, side: int) -> Image.Image:
+def _icons(artist: str, package: str) -> Draw:
+    """A drawer for npm packages of Iconify: one JSON with all drawings, by names that the table knows."""
+
+    def draw(folder: Path, emoji: str, side: int) -> Image.Image:
+        path = folder / "node_modules" / package / "icons.json"
+        if not path.is_file():
+            raise ArtMissing(f"{path.parent}: the npm package {package} is not installed; {HOW}")
+        name = drawings()[artist].get(emoji)
+        icons = _read(path)
+        icon = icons["icons"].get(name)
+        if icon is None:
+            raise ArtMissing(f"{path}: has no drawing of {emoji} ({name or code_of(emoji)}); {HOW}")
+        box = f"0 0 {icon.get('width', icons['width'])} {icon.get('height', icons['height'])}"
+        spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+        body = _GROUND.sub("", icon["body"])  # things fly here, and what throws shadows is drawn for each
+        return _rendered(path, side, f'<svg {spaces} viewBox="{box}">{body}</svg>')
+
+    return draw
+
+
+@cache
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ArtMissing(f"{path}: is damaged: {error}; {HOW}") from error
+
+
+def _rendered(path: Path, side: int, text: str | None = None) -> Image.Image:
+    """The SVG of a file, or a text that was found in it."""
     try:
         import resvg_py  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ArtMissing("resvg-py, which renders SVG, is not installed; pip install '.[world]'") from error
     try:
-        return Image.open(io.BytesIO(resvg_py.svg_to_bytes(svg_path=str(path), width=side, height=side)))
+        where = None if text else str(path)
+        picture = resvg_py.svg_to_bytes(svg_string=text, svg_path=where, width=side, height=side)
+        return Image.open(io.BytesIO(picture))
     except (ValueError, UnidentifiedImageError) as error:
         raise ArtMissing(f"{path}: cannot be rendered: {error}") from error
 
@@ -100,6 +150,28 @@ ARTISTS = {
             "MIT",
             _svg("@lobehub/fluent-emoji-modern", "assets/{}.svg"),
         ),
+        Artist(
+            "emojione",
+            "EmojiOne 2.3",
+            "CC-BY-4.0",
+            _icons("emojione", "@iconify-json/emojione"),
+        ),
+        Artist("blob", "Noto Emoji of 2017 by Google", "Apache-2.0", _icons("blob", "@iconify-json/noto-v1")),
+        Artist(
+            "fluent-flat",
+            "Fluent Emoji, flat, by Microsoft",
+            "MIT",
+            _icons("fluent-flat", "@iconify-json/fluent-emoji-flat"),
+        ),
+        Artist(
+            "fxemoji", "Firefox OS Emoji by Mozilla", "Apache-2.0", _icons("fxemoji", "@iconify-json/fxemoji")
+        ),
+        Artist(
+            "streamline",
+            "Streamline Emojis by Webalys",
+            "CC-BY-4.0",
+            _icons("streamline", "@iconify-json/streamline-emojis"),
+        ),
         Artist("openmoji", "OpenMoji", "CC-BY-SA-4.0", _svg("openmoji", "color/svg/{}.svg", upper=True)),
         Artist(
             "shapes",
@@ -109,7 +181,7 @@ ARTISTS = {
         ),
     )
 }
-TRAIN = ("noto", "twemoji", "fluent")
+TRAIN = ("noto", "twemoji", "fluent", "emojione", "blob", "fluent-flat", "fxemoji", "streamline")
 TEST = ("openmoji",)
 
 
@@ -154,11 +226,11 @@ class Art:
             raise ModelError(f"{path}: the sprite cannot be kept there: {error.strerror or error}") from error
 
     def render(self, artists: Sequence[str], emoji: Sequence[str]) -> int:
-        """Renders all of these ahead of time, and returns how many there are. Raises `ArtMissing`."""
-        for name in artists:
-            for glyph in emoji:
-                self._sprite(name, glyph)
-        return len(artists) * len(emoji)
+        """Renders ahead of time what they have drawn of these, returns how many. Raises `ArtMissing`."""
+        drawn = [(name, glyph) for name in artists for glyph in emoji if ARTISTS[name].has(glyph)]
+        for name, glyph in drawn:
+            self._sprite(name, glyph)
+        return len(drawn)
 
 
 def _cropped(picture: Image.Image) -> Sprite:

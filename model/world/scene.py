@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.random import Generator
 
 from model.errors import ModelError
-from model.world.art import TRAIN, artists_of
+from model.world.art import ARTISTS, TRAIN, artists_of
 from model.world.categories import Category, catalogue
 from model.world.light import Light, draw_light
 from model.world.mixing import Levels, draw_levels
@@ -20,6 +22,7 @@ from model.world.turns import Turns, draw_turns
 LARGEST, SMALLEST = 0.62, 0.22  # of a thing's longest side, in parts of the picture's
 SPEAKING = (0.3, 0.4, 0.24, 0.06)  # chances of one to four visible things of a sounding kind
 SILENT = (0.4, 0.35, 0.25)  # chances of none to two other things
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +103,11 @@ def chance(seed: int, index: int, purpose: Purpose, more: int = 0) -> Generator:
 def draw_scene(seed: int, index: int, options: Options) -> Scene:
     """Plans clip number `index` of a seed: what it holds depends on these three alone."""
     rng = chance(seed, index, Purpose.PLAN)
-    pool = catalogue().of_split(options.split)
+    pool, silent = _drawn(options.split, options.artists)
     count = 1 + int(rng.choice(len(SPEAKING), p=SPEAKING))
     *seen, unseen = (pool[number] for number in rng.choice(len(pool), count + 1, replace=False))
     others = int(rng.choice(len(SILENT), p=SILENT))
-    names = rng.choice(sorted(catalogue().silent), others, replace=False).tolist()
+    names = rng.choice(silent, others, replace=False).tolist()
     things = _draw_things(rng, seen, names, options)
     return Scene(
         seed=seed,
@@ -119,6 +122,20 @@ def draw_scene(seed: int, index: int, options: Options) -> Scene:
     )
 
 
+@cache
+def _drawn(split: str, artists: tuple[str, ...]) -> tuple[tuple[Category, ...], tuple[str, ...]]:
+    """The categories of a split, and the names of silent things, that any of these artists has drawn."""
+    pool = tuple(kind for kind in catalogue().of_split(split) if _drawings(kind.emoji, artists))
+    silent = catalogue().silent
+    return pool, tuple(name for name in sorted(silent) if _drawings((silent[name],), artists))
+
+
+def _drawings(emoji: Sequence[str], artists: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Those of the emoji that any of the artists has drawn, each with who has."""
+    drawn = ((glyph, [name for name in artists if ARTISTS[name].has(glyph)]) for glyph in emoji)
+    return [(glyph, able) for glyph, able in drawn if able]
+
+
 def _draw_things(
     rng: Generator, seen: Sequence[Category], silent: Sequence[str], options: Options
 ) -> list[Thing]:
@@ -128,18 +145,18 @@ def _draw_things(
     kinds = [(kind.name, kind.emoji, True) for kind in seen]
     kinds += [(name, (catalogue().silent[name],), False) for name in silent]
     paths = draw_paths(rng, sizes.tolist(), options.seconds)
-    things = [
-        Thing(
-            name=name,
-            emoji=emoji[int(rng.integers(len(emoji)))],
-            artist=options.artists[int(rng.integers(len(options.artists)))],
-            speaks=speaks,
-            look=_draw_look(rng),
-            path=path,
-        )
-        for (name, emoji, speaks), path in zip(kinds, paths, strict=True)
-    ]
+    things = []
+    for (name, emoji, speaks), path in zip(kinds, paths, strict=True):
+        glyph, able = _one_of(rng, _drawings(emoji, options.artists))
+        artist = _one_of(rng, able)
+        look = _draw_look(rng)
+        things.append(Thing(name=name, emoji=glyph, artist=artist, speaks=speaks, look=look, path=path))
     return [things[number] for number in rng.permutation(count)]
+
+
+def _one_of(rng: Generator, choices: Sequence[_T]) -> _T:
+    """Takes one number from `rng`, however many the choices: what follows is the same by all artists."""
+    return choices[int(rng.uniform() * len(choices))]
 
 
 def _draw_look(rng: Generator) -> Look:

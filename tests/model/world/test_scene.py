@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from model.errors import ModelError
+from model.world.art import ARTISTS, TEST, TRAIN
 from model.world.categories import catalogue
 from model.world.motion import MARGIN
 from model.world.scene import Options, draw_scene
@@ -30,6 +33,30 @@ def test_a_scene_depends_on_seed_and_number_alone() -> None:
     assert repr(draw_scene(3, 7, options)) == known
     assert repr(draw_scene(3, 8, options)) != known
     assert repr(draw_scene(4, 7, options)) != known
+
+
+def test_artists_are_asked_for_what_they_have_drawn_and_all_take_part() -> None:
+    scenes = [draw_scene(1, index, Options(split="mixed")) for index in range(300)]
+    things = [thing for scene in scenes for thing in scene.things]
+    assert {thing.artist for thing in things} == set(TRAIN)
+    assert all(ARTISTS[thing.artist].has(thing.emoji) for thing in things)
+
+
+@pytest.mark.parametrize("artist", [*TRAIN, *TEST])
+@pytest.mark.parametrize("split", ["base", "novel"])
+def test_one_artist_makes_a_world_of_what_that_artist_has_drawn(artist: str, split: str) -> None:
+    scenes = [draw_scene(1, index, Options(split=split, artists=(artist,))) for index in range(100)]
+    things = [thing for scene in scenes for thing in scene.things]
+    assert all(ARTISTS[artist].has(thing.emoji) for thing in things)
+    kinds = {kind.name for kind in catalogue().of_split(split)}
+    assert len(kinds & {thing.name for thing in things}) >= 12
+
+
+def test_scenes_differ_by_artists_in_nothing_but_the_artists() -> None:
+    for index in range(50):
+        scene, other = (draw_scene(1, index, Options(artists=artists)) for artists in (TRAIN, TEST))
+        things = [replace(thing, artist="openmoji") for thing in scene.things]
+        assert repr(replace(scene, things=tuple(things), options=other.options)) == repr(other)
 
 
 def test_things_stay_in_the_picture() -> None:
