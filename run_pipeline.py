@@ -75,6 +75,20 @@ def parser() -> argparse.ArgumentParser:
 
     add_arguments(command("world", "Make audio-visual clips with exact truth, in AVSBench-OV's layout."))
 
+    from model.training.arguments import add_arguments as add_training
+
+    train = command("train", "Train a model, on one processor, one GPU or many (torchrun).")
+    add_training(train)
+    _settable(train)
+
+    from model.evaluation.arguments import add_arguments as add_evaluation
+
+    evaluate = command("evaluate", "Score a model on clips with known truth, offline and streamed.")
+    add_evaluation(evaluate)
+    evaluate.add_argument("--model", metavar="NAME", help="preset of a model: r50 (default) or swinb")
+    evaluate.add_argument("--weights", metavar="PATH", help="a checkpoint, or 'stand-in' to try without one")
+    _configurable(evaluate)
+
     bench = command("bench", "Measure every stage, the sliding step and the whole pipeline on this machine.")
     bench.add_argument(
         "--json", type=Path, metavar="FILE", default=Path("runs/bench.json"), help="where figures go"
@@ -174,10 +188,15 @@ def option(key: tuple[str, ...]) -> str:
 
 def require_weights(name: str, checkpoint: str | None) -> None:
     """Raises `UserError` that says where to get weights when there are none."""
+    from model.checkpoint import BUNDLED, weights_path
+
     if checkpoint is None:
         raise UserError(f"model {name!r} has no weights here. " + CHECKPOINTS.format(name=name))
-    if checkpoint != "stand-in" and not Path(checkpoint).is_file():
-        raise UserError(f"{checkpoint}: no such checkpoint. " + CHECKPOINTS.format(name=name))
+    if checkpoint == "stand-in" or weights_path(checkpoint).is_file():
+        return
+    if checkpoint.startswith(BUNDLED):
+        raise UserError(f"{weights_path(checkpoint)}: is missing; it comes with the project: fetch it again")
+    raise UserError(f"{checkpoint}: no such checkpoint. " + CHECKPOINTS.format(name=name))
 
 
 def require_addresses(config: Config, who: str) -> None:
@@ -266,6 +285,39 @@ def world(args: argparse.Namespace) -> int:
         raise UserError(str(error)) from error
 
 
+def evaluate(args: argparse.Namespace) -> int:
+    from streaming.supervisor import environment
+
+    # As the nodes are started; it counts only before the libraries are loaded.
+    os.environ.update(environment(os.cpu_count() or 1))
+    from model.errors import ModelError
+    from model.evaluation.command import main as score
+    from nodes.parts import parts_of
+    from streaming.config import load, nested, setting
+
+    given = {("model", "name"): args.model, ("model", "checkpoint"): args.weights}
+    layers = [nested(key, value, f"--{option(key)}") for key, value in given.items() if value is not None]
+    config = load(args.config, model=args.model, settings=[*layers, *map(setting, args.settings)])
+    require_weights(config.model.name, config.model.checkpoint)
+    if config.model.checkpoint == "stand-in":
+        print("NOTE: stand-in weights: every score of this run is meaningless.", file=sys.stderr)
+    about = {"model": config.model.name, "weights": str(config.model.checkpoint)}
+    try:
+        return score(args, lambda words: parts_of(config, words), about)
+    except ModelError as error:
+        raise UserError(str(error)) from error
+
+
+def train(args: argparse.Namespace) -> int:
+    from model.errors import ModelError
+    from model.training.command import main as learn
+
+    try:
+        return learn(args)
+    except ModelError as error:
+        raise UserError(str(error)) from error
+
+
 def bench(args: argparse.Namespace) -> int:
     from streaming.supervisor import environment
 
@@ -286,6 +338,8 @@ COMMANDS = {
     "vocabulary": vocabulary,
     "keys": keys,
     "world": world,
+    "train": train,
+    "evaluate": evaluate,
     "bench": bench,
 }
 

@@ -12,7 +12,7 @@ over any window of remembered snippets. A sliding window pays for the second par
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
 import torch
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from model.layers import MLP, sine_2d, sine_axis
 from model.options import LocaliserOptions
 from model.pixel_decoder import Pixels
+from model.sound_heads import Meaning, sound_head
 
 
 class Memory(NamedTuple):
@@ -32,6 +33,9 @@ class Memory(NamedTuple):
     values: list[Tensor]  # per decoder layer (..., P of its level, C)
     level_features: list[Tensor]  # per level (..., C, P): mask features at the level's size
     mask_features: Tensor  # (..., C, H / 4, W / 4)
+    aligned: list[
+        Tensor
+    ]  # none; or what the sound head of relations compares: (..., P, D) seen, (..., A) heard
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Memory:
         """The same memory with every tensor changed alike."""
@@ -41,6 +45,7 @@ class Memory(NamedTuple):
             [change(x) for x in self.values],
             [change(x) for x in self.level_features],
             change(self.mask_features),
+            [change(x) for x in self.aligned],
         )
 
 
@@ -56,6 +61,7 @@ def joined(memories: list[Memory]) -> Memory:
         each([m.values for m in memories]),
         each([m.level_features for m in memories]),
         torch.cat([m.mask_features for m in memories]),
+        each([m.aligned for m in memories]),
     )
 
 
@@ -73,11 +79,19 @@ class Sounding:
     queries: Tensor  # (B, N, C): the decoded queries, normalised; who an object is, for tracking
     mask_features: Tensor  # (B, T, C, H / 4, W / 4)
     earlier: list[Sounding]  # the same after each earlier layer, first to last; for training and comparison
+    gate_logits: Tensor | None = None  # (B, N, T): sounding in this very snippet; None: as the window does
 
     @property
     def scores(self) -> Tensor:
         """(B, N): probability that the query is a sounding object (Eq. 3)."""
         return self.sound_logits.float().softmax(-1)[..., 0]
+
+    @property
+    def snippet_scores(self) -> Tensor:
+        """(B, N, T): probability that the query sounds in each snippet; the paper has one for all."""
+        if self.gate_logits is None:
+            return self.scores[..., None].expand(-1, -1, self.mask_features.shape[1])
+        return self.scores[..., None] * self.gate_logits.float().sigmoid()
 
     def mask_logits(self, snippets: slice = slice(None), queries: Tensor | slice = slice(None)) -> Tensor:
         """(B, N', T', H / 4, W / 4): masks of the chosen queries in the chosen snippets (Eq. 4)."""
@@ -157,7 +171,7 @@ class DecoderLayer(nn.Module):
 class AudioMaskDec(nn.Module):
     """Pixels and audio to sounding objects; the learnt audio positions fix T to `options.window`."""
 
-    def __init__(self, options: LocaliserOptions, levels: int = 3) -> None:
+    def __init__(self, options: LocaliserOptions, levels: int = 3, meaning: Meaning | None = None) -> None:
         super().__init__()
         c, prompt = options.channels, options.audio_prompt
         self.window, self.levels, self.prompt = options.window, levels, prompt
@@ -174,7 +188,7 @@ class AudioMaskDec(nn.Module):
         self.audio_self = Attention(c, options.heads) if hears else None
         self.audio_concat = nn.Linear(options.window * c, c) if prompt == "concat-add" else None
         self.decoder_norm = nn.LayerNorm(c)
-        self.sound_head = nn.Linear(c, 2)
+        self.sound_head = sound_head(options, meaning)
         self.mask_head = MLP(c, c, c, c)
 
     def _figure_3(self) -> Iterator[DecoderLayer]:
@@ -182,7 +196,7 @@ class AudioMaskDec(nn.Module):
 
     # Once per snippet ------------------------------------------------------------------------------------
 
-    def remember(self, pixels: Pixels, audio: Tensor) -> Memory:
+    def remember(self, pixels: Pixels, audio: Tensor, aligned: list[Tensor] | None = None) -> Memory:
         """Project a batch of snippets for every layer that will read them: (B, ...) each."""
         level_features, prepared = [], []
         for level, x in enumerate(pixels.maps):
@@ -198,7 +212,7 @@ class AudioMaskDec(nn.Module):
             memory, placed = prepared[i % self.levels]
             keys.append(layer.pixels.project(1, placed))
             values.append(layer.pixels.project(2, memory))
-        return Memory(audio, keys, values, level_features, pixels.mask_features)
+        return Memory(audio, keys, values, level_features, pixels.mask_features, aligned or [])
 
     # Once per window -------------------------------------------------------------------------------------
 
@@ -212,21 +226,21 @@ class AudioMaskDec(nn.Module):
         time = sine_axis(t, x.shape[-1], x.device).to(x.dtype)  # (T, C)
 
         x, audio, audio_place = self.listen(x, place, memory.audio)
-        answers = [self.answer(x, memory)]
+        answers = [self.answer(x)]
         if self.audio_self is not None and audio is not None:
             audio = self.audio_self.attend(audio, audio_place, audio, audio_place)
         for i, layer in enumerate(self._figure_3()):
             keys = memory.keys[i] + layer.pixels.shift_keys(time)[:, None]
-            allowed = self.where_to_look(answers[-1], memory.level_features[i % self.levels])
+            allowed = self.where_to_look(answers[-1][1], memory.level_features[i % self.levels])
             x = layer.pixels(x, place, keys.flatten(1, 2), memory.values[i].flatten(1, 2), allowed)
             x = layer.objects.attend(x, place, x, place)
             if layer.audio is not None and audio is not None:
                 x = layer.audio.attend(x, place, audio, audio_place)
             x = layer.feed_forward(x)
-            answers.append(self.answer(x, memory))
-        final = answers.pop()
-        final.earlier.extend(answers if with_earlier else [])
-        return final
+            answers.append(self.answer(x))
+        *earlier, final = answers
+        judged = [self.judge(*answer, memory) for answer in (earlier if with_earlier else [])]
+        return replace(self.judge(*final, memory), earlier=judged)
 
     def listen(self, x: Tensor, place: Tensor, audio: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """How the queries first hear (Table 4): queries (B, N, C), audio memory (B, T, C), its positions."""
@@ -241,14 +255,20 @@ class AudioMaskDec(nn.Module):
         audio_place = self.audio_place.weight.expand_as(audio)
         return self.audio_into_queries.attend(x, place, audio, audio_place), audio, audio_place
 
-    def answer(self, x: Tensor, memory: Memory) -> Sounding:
+    def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries (B, N, C), normalised, and their mask embeddings (B, N, C)."""
         x = self.decoder_norm(x)
-        return Sounding(self.sound_head(x), self.mask_head(x), x, memory.mask_features, [])
+        return x, self.mask_head(x)
+
+    def judge(self, x: Tensor, masks: Tensor, memory: Memory) -> Sounding:
+        """Whether what the queries stand for sounds."""
+        sound_logits, gate_logits = self.sound_head(x, masks, memory)
+        return Sounding(sound_logits, masks, x, memory.mask_features, [], gate_logits)
 
     @staticmethod
-    def where_to_look(answer: Sounding, features: Tensor) -> Tensor:
+    def where_to_look(masks: Tensor, features: Tensor) -> Tensor:
         """(B, N, T * P) bool: inside the present mask, or everywhere where that is empty."""
         with torch.no_grad():
-            logits = answer.mask_embeddings[:, None] @ features  # (B, T, N, P)
+            logits = masks[:, None] @ features  # (B, T, N, P)
             inside = (logits >= 0).transpose(1, 2).flatten(2)
             return inside | ~inside.any(dim=-1, keepdim=True)

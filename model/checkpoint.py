@@ -18,6 +18,10 @@ from torch import Tensor, nn
 from model.errors import ModelError
 from model.standin import fill_with_stand_in
 
+# Weights that come with the project.
+SHELF = Path(__file__).with_name("weights")
+BUNDLED = "bundled:"
+
 # Ours -> the authors'. Applied in order to names of the form `<part>.<module path>`; the first match wins.
 _DECODER = "sem_seg_head.pixel_decoder."
 _FUSION = _DECODER + "transformer.encoder.vl_layer.b_attn."
@@ -66,11 +70,12 @@ RENAMES: tuple[tuple[str, str], ...] = (
     # Everything else, the entries of the ablations' own modules among it, keeps its name.
     (r"localiser\.audio_mask_dec\.(.*)", _PREDICTOR + r"\1"),
     (r"localiser\.early_fusion\.(.*)", _FUSION + r"\1"),
+    (r"localiser\.(alignment\..*)", r"\1"),
 )  # fmt: skip
 
 # Which entries of a file belong to which part, so that an extra one can be told from another part's.
 PARTS = {
-    "localiser": ("backbone.", "sem_seg_head."),
+    "localiser": ("backbone.", "sem_seg_head.", "alignment."),
     "audio_encoder": ("audio_encoder.",),
     "clip": ("clip_adapter.clip_model.",),
 }
@@ -144,10 +149,17 @@ class CheckpointWeights:
 
 
 def open_weights(checkpoint: str | None, salt: int = 0) -> Weights:
-    """The weights a configuration names: a file, or `stand-in`; raises `ModelError` when there are none."""
+    """The weights a configuration names: a file, `bundled:NAME` or `stand-in`; raises `ModelError` when there
+    are none."""
     if checkpoint is None:
         raise ModelError("no weights: give a checkpoint's path, or 'stand-in' for weights without meaning")
-    return StandInWeights(salt) if checkpoint == "stand-in" else CheckpointWeights(Path(checkpoint))
+    return StandInWeights(salt) if checkpoint == "stand-in" else CheckpointWeights(weights_path(checkpoint))
+
+
+def weights_path(checkpoint: str) -> Path:
+    """The file that a checkpoint's name or path means; whether it is there is not looked at."""
+    bundled = checkpoint.removeprefix(BUNDLED)
+    return Path(checkpoint) if bundled == checkpoint else SHELF / f"{bundled}.safetensors"
 
 
 def _entries(part: str, module: nn.Module) -> Iterable[tuple[str, Tensor]]:

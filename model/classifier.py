@@ -28,6 +28,9 @@ from model.options import Precision
 from model.precision import dtype_of
 from model.prompts import TEMPLATES, SentenceTree, WordMemory, ensemble, fingerprint, prompts
 
+# Architectures that open_clip does not have; it knows them by name from here on.
+open_clip.add_model_config(Path(__file__).with_name("architectures"))
+
 # The paper's epsilon in Eq. 6, as in the authors' code.
 TEMPERATURE = 100.0
 

@@ -6,12 +6,16 @@ audio token attends to the pixels (Eq. 1), and the pixels attend to the audio to
 As published, each side is layer-normalised first, both directions share one attention matrix, a learnt gate
 scales what is added, and it is added to the *normalised* input. And since a snippet has a single audio
 token, the softmax of Eq. 2 runs over one key and is always 1: every pixel receives the same vector.
+
+`similarity`, which is not the paper's, puts in the place of that 1 how probable it is that the pixel shows
+what is heard (`alignment.py`): sound reaches the pixels it may come from.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from model.options import LocaliserOptions
 
@@ -36,11 +40,14 @@ class BiAttention(nn.Module):
         self.gate_visual = nn.Parameter(torch.full((visual,), 1 / 6))
         self.gate_audio = nn.Parameter(torch.full((audio,), 1 / 6))
 
-    def forward(self, pixels: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pixels: Tensor, audio: Tensor, fits: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`fits` (B, P), 0 to 1, is how much of the sound each pixel takes in Eq. 2; without, all of it."""
         pixels, audio = self.norm_visual(pixels), self.norm_audio(audio)
         heard = self.attend_to_pixels(pixels, audio)
-        told = self.visual_out(self.audio_value(audio))  # Eq. 2 with its softmax of 1
-        return pixels + (self.gate_visual * told)[:, None], audio + self.gate_audio * heard
+        told = (self.gate_visual * self.visual_out(self.audio_value(audio)))[:, None]
+        if fits is not None:
+            told = told * fits[..., None]
+        return pixels + told, audio + self.gate_audio * heard
 
     def attend_to_pixels(self, pixels: Tensor, audio: Tensor) -> Tensor:
         """Eq. 1: (B, P, C), (B, A) -> (B, A).
@@ -72,12 +79,15 @@ class Add(nn.Module):
         super().__init__()
         self.projection = nn.Linear(audio, visual)
 
-    def forward(self, pixels: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pixels: Tensor, audio: Tensor, fits: None = None) -> tuple[Tensor, Tensor]:
         return pixels + self.projection(audio)[:, None], audio
 
 
 class EarlyFusion(nn.Module):
-    """Maps [res5, res4, res3] and audio (B, A) to a fused sequence (B, P, C) and fused audio (B, A)."""
+    """Maps [res5, res4, res3] and audio (B, A) to a fused sequence (B, P, C) and fused audio (B, A).
+
+    With `similarity`, also told is `fits` (B, H / 8, W / 8): how well each place fits what is heard.
+    """
 
     def __init__(self, widths: list[int], options: LocaliserOptions) -> None:
         super().__init__()
@@ -87,7 +97,7 @@ class EarlyFusion(nn.Module):
         )
         self.multi_level = options.fusion_levels == "multi"
         match options.fusion:
-            case "bi-attention":
+            case "bi-attention" | "similarity":
                 self.exchange: nn.Module | None = BiAttention(
                     c, options.audio_channels, options.fusion_channels, options.heads
                 )
@@ -96,14 +106,18 @@ class EarlyFusion(nn.Module):
             case "none":
                 self.exchange = None
 
-    def forward(self, maps: list[Tensor], audio: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, maps: list[Tensor], audio: Tensor, fits: Tensor | None = None) -> tuple[Tensor, Tensor]:
         levels = [
             project(x).flatten(2).transpose(1, 2) for project, x in zip(self.projections, maps, strict=True)
         ]
+        shares = None
+        if fits is not None:
+            shares = [F.adaptive_avg_pool2d(fits, (x.shape[-2], x.shape[-1])).flatten(1) for x in maps]
         if self.exchange is None:
             return torch.cat(levels, dim=1), audio
         if self.multi_level:
-            return self.exchange(torch.cat(levels, dim=1), audio)
+            share = None if shares is None else torch.cat(shares, dim=1)
+            return self.exchange(torch.cat(levels, dim=1), audio, share)
         # Table 3 without multi-level: sound meets the strongest semantics only, the map of stride 32.
-        coarse, audio = self.exchange(levels[0], audio)
+        coarse, audio = self.exchange(levels[0], audio, None if shares is None else shares[0])
         return torch.cat([coarse, *levels[1:]], dim=1), audio

@@ -7,14 +7,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.alignment import Alignment
 from model.audio_mask_dec import AudioMaskDec, Memory, Sounding, joined
 from model.early_fusion import EarlyFusion
 from model.layers import Conv
-from model.options import LocaliserOptions, Precision
+from model.options import Backbone, LocaliserOptions, Precision
 from model.pixel_decoder import PixelDecoder, Pixels
 from model.precision import dtype_of
 from model.resnet import ResNet
@@ -23,14 +26,24 @@ from model.swin import Swin
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 STRIDE = 32
+BACKBONES: dict[Backbone, Callable[[], ResNet | Swin]] = {
+    "r50": lambda: ResNet(),
+    "swinb": lambda: Swin(),
+    "tiny": lambda: ResNet((2, 2, 2, 1), stem=32),
+}
+
+
+def normalised(images: Tensor) -> Tensor:
+    """RGB (B, 3, H, W), 0 to 255, with the mean and spread of photographs taken out; float32."""
+    mean = torch.tensor(PIXEL_MEAN, device=images.device)[:, None, None]
+    std = torch.tensor(PIXEL_STD, device=images.device)[:, None, None]
+    return (images.float() - mean) / std
 
 
 def normalise(images: Tensor) -> Tensor:
     """RGB (B, 3, H, W) uint8 to float32, then zero-padded right and bottom to multiples of 32."""
-    mean = torch.tensor(PIXEL_MEAN, device=images.device)[:, None, None]
-    std = torch.tensor(PIXEL_STD, device=images.device)[:, None, None]
     h, w = images.shape[-2:]
-    return F.pad((images.float() - mean) / std, (0, -w % STRIDE, 0, -h % STRIDE))
+    return F.pad(normalised(images), (0, -w % STRIDE, 0, -h % STRIDE))
 
 
 class Localiser(nn.Module):
@@ -43,26 +56,37 @@ class Localiser(nn.Module):
     def __init__(self, options: LocaliserOptions) -> None:
         super().__init__()
         self.options = options
-        self.backbone = ResNet() if options.backbone == "r50" else Swin()
+        self.backbone = BACKBONES[options.backbone]()
         res2, *coarser = self.backbone.widths
+        aligned = options.aligned
+        self.alignment = Alignment(coarser, options.tags, options.audio_channels) if aligned else None
         self.early_fusion = EarlyFusion(coarser[::-1], options)
         self.pixel_decoder = PixelDecoder(res2, options)
-        self.audio_mask_dec = AudioMaskDec(options)
+        meaning = self.alignment.meaning if self.alignment else None
+        self.audio_mask_dec = AudioMaskDec(options, meaning=meaning)
 
-    def represent(self, images: Tensor, audio: Tensor) -> tuple[list[Tensor], Pixels, Tensor]:
-        """Backbone maps, pixel decoder output and fused audio of images (B, 3, H, W) and audio (B, A)."""
+    def represent(self, images: Tensor, audio: Tensor) -> tuple[list[Tensor], Pixels, Tensor, list[Tensor]]:
+        """Backbone maps, pixel decoder output, fused audio, and what the sound head compares, if anything, of
+        images (B, 3, H, W) and audio (B, A)."""
         dtype = self.pixel_decoder.level_embed.dtype
         images, audio = images.to(dtype, memory_format=torch.channels_last), audio.to(dtype)
         maps = self.backbone(images)
         res2, res3, res4, res5 = maps
         sizes = [(x.shape[-2], x.shape[-1]) for x in (res5, res4, res3)]
-        tokens, audio = self.early_fusion([res5, res4, res3], audio)
-        return maps, self.pixel_decoder(tokens, sizes, res2), audio
+        fits, aligned = None, []
+        if self.alignment is not None:
+            seen = self.alignment([res3, res4, res5]).flatten(2).transpose(1, 2)  # (B, P, D)
+            fits = (self.alignment.meaning(seen) @ audio[..., None])[..., 0].unflatten(1, sizes[-1])
+            aligned = [seen, audio]
+        tokens, audio = self.early_fusion(
+            [res5, res4, res3], audio, fits if self.options.fusion == "similarity" else None
+        )
+        return maps, self.pixel_decoder(tokens, sizes, res2), audio, aligned
 
     def observe(self, images: Tensor, audio: Tensor) -> Memory:
         """Snippets alone: images (B, 3, H, W) normalised and padded, audio (B, A) -> what is kept of each."""
-        _, pixels, audio = self.represent(images, audio)
-        return self.audio_mask_dec.remember(pixels, audio)
+        _, pixels, audio, aligned = self.represent(images, audio)
+        return self.audio_mask_dec.remember(pixels, audio, aligned)
 
     def decode(self, window: Memory, with_earlier: bool = False) -> Sounding:
         """A window (B, T, ...) -> its sounding objects."""

@@ -6,15 +6,20 @@ options here, and the ablation switches of the paper's Tables 3 to 5 stand besid
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
-Backbone = Literal["r50", "swinb"]
-# Table 3: what the early fusion does with sound, and on which levels.
-Fusion = Literal["none", "add", "bi-attention"]
+Backbone = Literal["r50", "swinb", "tiny"]
+# What hears: VGGish, or a network of a hundredth of its size.
+AudioEncoder = Literal["vggish", "tiny"]
+# Table 3: what the early fusion does with sound, and on which levels. Not the paper's: `similarity`, where
+# each pixel takes as much of the sound as it looks like what is heard.
+Fusion = Literal["none", "add", "bi-attention", "similarity"]
 FusionLevels = Literal["one", "multi"]
 # Table 4: how the decoder's queries hear.
 AudioPrompt = Literal["none", "concat-add", "cross-attention", "audio-mask-dec"]
+# What decides that a query sounds: its content (Eq. 3), or only how its looks fit what is heard.
+SoundHead = Literal["query", "relations"]
 # Table 5: what CLIP is shown of an object; the paper centres the square, the code anchors it top-left.
 Crop = Literal["none", "resize", "square"]
 CropAnchor = Literal["centre", "top-left"]
@@ -50,6 +55,19 @@ class LocaliserOptions:
     fusion: Fusion = "bi-attention"
     fusion_levels: FusionLevels = "multi"
     audio_prompt: AudioPrompt = "audio-mask-dec"
+    sound_head: SoundHead = "query"
+    tags: int = 416  # what an aligned backbone was taught to tell apart
+    sound_gate: bool = False  # whether a query's sounding is told snippet by snippet, apart from its mask
+
+    @classmethod
+    def of(cls, settings: Any) -> LocaliserOptions:
+        """Those that the `model` section of a configuration has."""
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
+
+    @property
+    def aligned(self) -> bool:
+        """Whether a dense map of what things look like is needed, to hold against what is heard."""
+        return self.fusion == "similarity" or self.sound_head == "relations"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,7 +66,7 @@ def localise(fixture: Fixture) -> Quantities:
     yield "log_mel", examples[:, None], fixture["log_mel"]
     embedding = vggish(examples)
     yield "audio_embedding", embedding, fixture["audio_embedding"]
-    maps, pixels, audio = localiser.represent(normalise(torch.from_numpy(fixture["images"])), embedding)
+    maps, pixels, audio, _ = localiser.represent(normalise(torch.from_numpy(fixture["images"])), embedding)
     for i, x in enumerate(maps, start=2):
         yield f"backbone_res{i}_corner", x[:, :8, :4, :4], fixture[f"backbone_res{i}_corner"]
         stats = torch.stack((x.mean(), x.std(), x.abs().max()))

@@ -40,24 +40,49 @@ class DeformableAttention(nn.Module):
         self.output_proj = nn.Linear(channels, channels)
 
     def forward(self, query: Tensor, tokens: Tensor, sizes: list[Size], centres: Tensor) -> Tensor:
-        """query, tokens: (B, P, C) with the levels one after the other; centres: (2, P) -> (B, P, C).
-
-        Sampling is spelt out as a weighted sum of rows of the value table, four corners a place: the same
-        function as sampling pictures, and many times faster on a processor. Pixels stay the last dimension
-        until the sum, where long rows keep the arithmetic quick.
-        """
+        """query, tokens: (B, P, C) with the levels one after the other; centres: (2, P) -> (B, P, C)."""
         b, p, c = tokens.shape
-        values = self.value_proj(tokens).view(b * p * self.heads, -1)  # a row per pixel and head
-        looks = (b, self.heads, self.levels, self.points)
+        values = self.value_proj(tokens)
         weights = across(self.attention_weights, query).float().view(b, self.heads, -1, p).softmax(2)
-        weights = weights.view(*looks, p)
-        offsets = across(self.sampling_offsets, query).float().view(*looks, 2, p)
-        heads = torch.arange(self.heads, dtype=torch.int32, device=tokens.device)[:, None, None]
-        images = torch.arange(b, dtype=torch.int32, device=tokens.device).view(b, 1, 1, 1)
+        weights = weights.view(b, self.heads, self.levels, self.points, p)
+        offsets = across(self.sampling_offsets, query).float().view(*weights.shape[:4], 2, p)
+        gather = self.sampled if torch.is_grad_enabled() else self.summed
+        return self.output_proj(gather(values, sizes, centres, offsets, weights).view(b, p, c))
+
+    def sampled(
+        self, values: Tensor, sizes: list[Size], centres: Tensor, offsets: Tensor, weights: Tensor
+    ) -> Tensor:
+        """Maps sampled at places: what learns quickly.
+
+        values (B, P, C); offsets (B, heads, levels, points, 2, P) in pixels of the level looked at, what lies
+        outside it counting as zero; weights (B, heads, levels, points, P) -> (B, P, C).
+        """
+        b, p, c = values.shape
+        found = values.new_zeros(b * self.heads, c // self.heads, p, dtype=torch.float32)
+        levels = values.float().split([h * w for h, w in sizes], dim=1)
+        for level, ((h, w), x) in enumerate(zip(sizes, levels, strict=True)):
+            maps = x.unflatten(2, (self.heads, -1)).permute(0, 2, 3, 1).reshape(b * self.heads, -1, h, w)
+            size = torch.tensor([w, h], dtype=torch.float32, device=x.device)[:, None]
+            places = 2 * (centres + offsets[:, :, level] / size) - 1  # (B, heads, points, 2, P)
+            grid = places.flatten(0, 1).transpose(2, 3)  # (B * heads, points, P, 2)
+            seen = F.grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+            found = found + (seen * weights[:, :, level].flatten(0, 1)[:, None]).sum(2)
+        return found.unflatten(0, (b, self.heads)).flatten(1, 2).transpose(1, 2).to(values.dtype)
+
+    def summed(
+        self, values: Tensor, sizes: list[Size], centres: Tensor, offsets: Tensor, weights: Tensor
+    ) -> Tensor:
+        """The same function as a weighted sum of rows of the value table, four corners a place: many times
+        faster on a processor where nothing is learnt. Pixels stay the last dimension until the sum, where
+        long rows keep the arithmetic quick.
+        """
+        b, p, _ = values.shape
+        values = values.view(b * p * self.heads, -1)  # a row per pixel and head
+        heads = torch.arange(self.heads, dtype=torch.int32, device=values.device)[:, None, None]
+        images = torch.arange(b, dtype=torch.int32, device=values.device).view(b, 1, 1, 1)
         table = images * (p * self.heads) + heads  # the row of an image's first pixel, per head
         rows, shares = [], []
         for level, (h, w) in enumerate(sizes):
-            # Offsets are in pixels of the level looked at; what lies outside it counts as zero.
             columns = neighbours(centres[0] * w + offsets[:, :, level, :, 0] - 0.5, w)
             lines = neighbours(centres[1] * h + offsets[:, :, level, :, 1] - 0.5, h)
             for y, share_y in lines:
@@ -67,8 +92,7 @@ class DeformableAttention(nn.Module):
             table = table + h * w * self.heads
         row = torch.cat(rows, dim=2).permute(0, 3, 1, 2)  # (B, P, heads, 4 * levels * points)
         share = torch.cat(shares, dim=2).permute(0, 3, 1, 2).to(values.dtype)
-        seen = F.embedding_bag(row.flatten(0, 2), values, per_sample_weights=share.flatten(0, 2), mode="sum")
-        return self.output_proj(seen.view(b, p, c))
+        return F.embedding_bag(row.flatten(0, 2), values, per_sample_weights=share.flatten(0, 2), mode="sum")
 
 
 def across(layer: nn.Linear, x: Tensor) -> Tensor:

@@ -60,13 +60,15 @@ def select(
     nms_iou: float,
     min_area: float,
     max_objects: int,
+    snippet: int = -1,
 ) -> Candidates:
     """The candidates of a single window (batch of one) over pictures of `size`, the padding not counted.
 
-    `sounding` alone takes the rest: the least sounding score; the overlap from which two masks are one
-    object; the least share of the newest picture; and how many of the best are kept.
+    Judged is one snippet of the window, the newest unless another is asked for. `sounding` alone takes the
+    rest: the least sounding score; the overlap from which two masks are one object; the least share of the
+    snippet's picture; and how many of the best are kept.
     """
-    scores = sounding.scores[0]
+    scores = sounding.snippet_scores[0, :, snippet]
     by_sound = selection == "sounding"
     chosen = torch.arange(len(scores), device=scores.device)
     if by_sound:
@@ -74,12 +76,13 @@ def select(
         order = scores[chosen].argsort(descending=True, stable=True)
         chosen = chosen[order][: 4 * max_objects]
     rows, columns = (-(-side // MASK_STRIDE) for side in size)
-    newest = sounding.mask_logits(slice(-1, None), chosen)[0, :, 0, :rows, :columns].float().flatten(1)
-    area = (newest > 0).float().mean(1)
-    there = (area > 0) & (area >= min_area) if by_sound else area > 0
-    chosen, newest = chosen[there], newest[there]
+    only = slice(snippet, snippet + 1 or None)
+    there = sounding.mask_logits(only, chosen)[0, :, 0, :rows, :columns].float().flatten(1)
+    area = (there > 0).float().mean(1)
+    enough = (area > 0) & (area >= min_area) if by_sound else area > 0
+    chosen, there = chosen[enough], there[enough]
     if by_sound:
-        chosen = chosen[suppress(newest.sigmoid(), nms_iou)[:max_objects]]
+        chosen = chosen[suppress(there.sigmoid(), nms_iou)[:max_objects]]
     logits = sounding.mask_logits(queries=chosen)[0]
     return Candidates(
         scores[chosen].float().cpu(), sounding.queries[0, chosen].float().cpu(), logits.float().cpu()

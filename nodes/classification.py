@@ -12,14 +12,12 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from model.checkpoint import Weights
 from model.classifier import OpenVocabularyClassifier
-from model.crops import crop_objects
-from model.labels import LabelCache, LabelOptions, TrackMask
+from model.labels import LabelOptions
+from model.masks import frame_masks, soft_masks
+from model.naming import PAIR_THRESHOLD, Namer, published_choice
 from model.options import ClassifierOptions, Selection
 from model.precision import device_of
 from model.rle import box_and_area, encode_mask
@@ -27,10 +25,6 @@ from model.vocabulary import Vocabulary
 from streaming.config import Config
 from streaming.errors import UserError
 from streaming.messages import Message, Result, SoundingMasks
-
-# What the published code keeps of its (query, class) pairs.
-PAIR_THRESHOLD = 0.3
-PAIRS_KEPT = 10
 
 
 class ClassificationStage:
@@ -47,12 +41,12 @@ class ClassificationStage:
         top_k: int = 5,
         offscreen_dbfs: float = -50.0,
     ) -> None:
-        self.classifier = classifier
-        self.cache = LabelCache(labels)
+        self.namer = Namer(classifier, vocabulary.words, labels=labels, options=options)
+        self.cache = self.namer.cache
+        self.vocabulary = vocabulary
         self.options, self.selection, self.top_k = options, selection, top_k
         self.offscreen_dbfs = offscreen_dbfs
         self.count = 0
-        self.use(vocabulary)
 
     @classmethod
     def from_config(cls, config: Config, weights: Weights) -> ClassificationStage:
@@ -82,7 +76,7 @@ class ClassificationStage:
 
     def use(self, vocabulary: Vocabulary) -> None:
         """Take another vocabulary: tracks that were looked at are named anew at once."""
-        self._text = self.classifier.encode_words(vocabulary.words).cpu().numpy()
+        self.namer.use(vocabulary.words)
         self.vocabulary = vocabulary
 
     def process(self, message: Message) -> Iterable[Message]:
@@ -90,7 +84,9 @@ class ClassificationStage:
             return
         start = perf_counter()
         h, w = message.image.shape[:2]
-        self._look(message, soft_masks(message.mask_logits, message.padded_size))
+        seen = [(track["id"], track["sounding"]) for track in message.tracks]
+        soft = soft_masks(message.mask_logits, message.padded_size)
+        self.namer.look(message.source, message.seq, message.image, seen, soft)
         tracks = self._named(
             message, frame_masks(message.mask_logits, message.padded_size, (h, w), message.frame_size)
         )
@@ -107,40 +103,13 @@ class ClassificationStage:
             vocabulary_revision=self.vocabulary.revision,
         )
 
-    @torch.inference_mode()
-    def _look(self, message: SoundingMasks, soft: Tensor) -> None:
-        """Show CLIP those tracks that are due, in one batch; `soft` are their masks at the padded size."""
-        h, w = message.image.shape[:2]
-        tracks = [
-            TrackMask(track["id"], mask, track["sounding"])
-            for track, mask in zip(message.tracks, soft[:, :h, :w].numpy(), strict=True)
-        ]
-        due = self.cache.due(message.source, message.seq, tracks)
-        if not due:
-            return
-        # The published code finds an object's box with the padding on; the picture ends where it ends.
-        shown = soft if self.options.crop_anchor == "top-left" else soft[:, :h, :w]
-        place = {track["id"]: i for i, track in enumerate(message.tracks)}
-        image = torch.from_numpy(np.array(message.image)).permute(2, 0, 1)[None]
-        regions = crop_objects(
-            image,
-            shown[[place[track.id] for track in due]],
-            torch.zeros(len(due), dtype=torch.int64),
-            crop=self.options.crop,
-            anchor=self.options.crop_anchor,
-            size=self.classifier.image_size,
-            threshold=self.options.mask_threshold,
-        )
-        for track, embedding in zip(due, self.classifier.encode_regions(regions).cpu().numpy(), strict=True):
-            self.cache.look(message.source, message.seq, track, embedding)
-
     def _named(self, message: SoundingMasks, masks: np.ndarray) -> list[dict[str, Any]]:
         """The tracks of a result, less those whose mask is empty at frame size."""
         named = []
         # Every pair above the threshold has to take part in the published choice, whatever is reported.
         most = self.top_k if self.selection == "sounding" else max(self.top_k, int(1 / PAIR_THRESHOLD))
         for track, mask in zip(message.tracks, masks, strict=True):
-            labels = self.cache.labels(message.source, track["id"], self._text, self.vocabulary.words, most)
+            labels = self.namer.labels(message.source, track["id"], most)
             rle = encode_mask(mask)
             box, area = box_and_area(rle)
             if area and labels:
@@ -159,7 +128,7 @@ class ClassificationStage:
         return [{**track, "labels": track["labels"][: self.top_k]} for track in chosen]
 
     def forget(self, source: str) -> None:
-        self.cache.forget(source)
+        self.namer.forget(source)
 
     def request(self, name: str, args: Mapping[str, Any]) -> Any:
         match name:
@@ -183,33 +152,7 @@ class ClassificationStage:
         }
 
 
-def soft_masks(logits: np.ndarray, padded: tuple[int, int]) -> Tensor:
-    """Mask logits (N, h, w) as probabilities at the padded size (N, H, W), as the classifier crops with."""
-    return upsampled(torch.from_numpy(logits.astype(np.float32)), padded).sigmoid()
-
-
-def frame_masks(
-    logits: np.ndarray, padded: tuple[int, int], image: tuple[int, int], frame: tuple[int, int]
-) -> np.ndarray:
-    """Mask logits (N, h, w) as masks (N, H, W) bool at the source's own size: padding off, then bilinear."""
-    masks = np.zeros((len(logits), *frame), dtype=bool)
-    for i, one in enumerate(torch.from_numpy(logits.astype(np.float32))):
-        whole = upsampled(one[None], padded)[:, : image[0], : image[1]]
-        masks[i] = (upsampled(whole, frame)[0] > 0).numpy()
-    return masks
-
-
-def upsampled(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, h, w) to (N, H, W), bilinear."""
-    if not len(x):
-        return x.new_zeros(0, *size)
-    return F.interpolate(x[None], size, mode="bilinear", align_corners=False)[0]
-
-
 def best_pairs(tracks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The published code's choice: the ten best (object, class) pairs, and of those the ones above 0.3."""
-    pairs = sorted(
-        ((label["p"], -i) for i, track in enumerate(tracks) for label in track["labels"]), reverse=True
-    )
-    kept = {-i for p, i in pairs[:PAIRS_KEPT] if p > PAIR_THRESHOLD}
-    return [track for i, track in enumerate(tracks) if i in kept]
+    """The published code's choice among tracks with their labels, in their order."""
+    probabilities = [[label["p"] for label in track["labels"]] for track in tracks]
+    return [tracks[i] for i in published_choice(probabilities, PAIR_THRESHOLD)]

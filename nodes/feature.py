@@ -12,31 +12,33 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from model.checkpoint import Weights
+from model.ears import AUDIO_ENCODERS
+from model.level import level_dbfs
 from model.options import AudioGrid
 from model.pictures import model_size, resized
-from model.vggish import RATE_HZ, GridExamples, VGGish, second_examples
+from model.vggish import RATE_HZ, GridExamples, second_examples
 from streaming.config import Config
 from streaming.errors import UserError
 from streaming.messages import Features, Message, Snippet
-
-SILENCE_DBFS = -120.0
-
-
-def level_dbfs(audio: np.ndarray) -> float:
-    """Root mean square of samples in [-1, 1] in decibels below full scale; silence is -120."""
-    power = float(np.mean(np.square(audio, dtype=np.float64)))
-    return max(SILENCE_DBFS, 10 * float(np.log10(power))) if power > 0 else SILENCE_DBFS
 
 
 class FeatureStage:
     """Snippets to features; keeps nothing of a source, unless the clip's audio grid asks for a little."""
 
     def __init__(
-        self, vggish: VGGish, *, short_side: int, max_side: int, window: int, grid: AudioGrid, hop_s: float
+        self,
+        audio_encoder: nn.Module,
+        *,
+        short_side: int,
+        max_side: int,
+        window: int,
+        grid: AudioGrid,
+        hop_s: float,
     ) -> None:
-        self.vggish = vggish
+        self.audio_encoder = audio_encoder
         self.short_side, self.max_side = short_side, max_side
         self.window, self.grid, self.hop_s = window, grid, hop_s
         self._grids: dict[str, GridExamples] = {}
@@ -44,11 +46,11 @@ class FeatureStage:
 
     @classmethod
     def from_config(cls, config: Config, weights: Weights) -> FeatureStage:
-        vggish = VGGish()
-        weights.fill("audio_encoder", vggish)
         m = config.model
+        encoder = AUDIO_ENCODERS[m.audio_encoder]()
+        weights.fill("audio_encoder", encoder)
         return cls(
-            vggish.eval().requires_grad_(False),
+            encoder.eval().requires_grad_(False),
             short_side=m.short_side,
             max_side=m.max_side,
             window=m.window,
@@ -63,7 +65,7 @@ class FeatureStage:
         start = perf_counter()
         h, w = message.frame.shape[:2]
         image = resized(message.frame, model_size((h, w), self.short_side, self.max_side))
-        embedding = self.vggish(self._example(message)[None])[0].numpy()
+        embedding = self.audio_encoder(self._example(message)[None])[0].numpy()
         self.count += 1
         yield Features(
             **message.carry(feature=1000 * (perf_counter() - start)),

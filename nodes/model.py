@@ -26,14 +26,7 @@ FLOAT16_MAX = 60_000.0
 
 def localiser_options(config: Config) -> LocaliserOptions:
     """What of the configuration decides the network's shape."""
-    m = config.model
-    return LocaliserOptions(
-        backbone=m.backbone,
-        window=m.window,
-        fusion=m.fusion,
-        fusion_levels=m.fusion_levels,
-        audio_prompt=m.audio_prompt,
-    )
+    return LocaliserOptions.of(config.model)
 
 
 def track_options(config: Config) -> TrackOptions:

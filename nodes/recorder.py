@@ -6,7 +6,7 @@ It is the end of the line: when it has acknowledged the end of both its streams,
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from streaming.config import Config
 from streaming.errors import UserError
 from streaming.messages import Message, Preview, Result
 from streaming.results import ResultsWriter
+from streaming.story import Story
 
 log = logging.getLogger(__name__)
 
 LATENCIES_KEPT = 1000
-LABELS_TOLD = 20
 STAND_IN_NOTICE = "stand-in weights: these masks mean nothing"
 
 
@@ -38,7 +38,7 @@ class RecorderStage:
         self._reached: dict[str, tuple[int, int]] = {}  # source -> generation, end of its newest window
         self._tracks = 0
         self._newest_track: dict[str, int] = {}
-        self._labels: Counter[str] = Counter()
+        self._story = Story()
         self._stages: dict[str, Mean] = {}
         self._latency_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
@@ -87,6 +87,7 @@ class RecorderStage:
         self.first_result_wall_ns = self.first_result_wall_ns or now_ns
         self.count += 1
         self._cover(result)
+        self._story.add(result)
         self._latency_ms.append((now_ns - result.emitted_ns) / 1e6)
         for stage, ms in result.stage_ms.items():
             self._stages.setdefault(stage, Mean()).add(ms)
@@ -94,7 +95,6 @@ class RecorderStage:
         for track in result.tracks:
             self._tracks += track["id"] > newest  # ids count up, so a larger one is a new object
             self._newest_track[result.source] = max(self._newest_track.get(result.source, 0), track["id"])
-            self._labels[track["label"] or "?"] += 1
 
     def _cover(self, result: Result) -> None:
         """Count the time that results tell of, once where windows overlap."""
@@ -127,7 +127,7 @@ class RecorderStage:
             "seconds": round(self._covered_ns / 1e9, 3),
             "reached_s": round(self._reached_ns / 1e9, 3),
             "objects": self._tracks,
-            "labels": [label for label, _ in self._labels.most_common(LABELS_TOLD)],
+            "story": self._story.told(),
             "stage_ms": {stage: round(mean.value, 2) for stage, mean in self._stages.items()},
             "latency_p50_ms": round(ordered[len(ordered) // 2], 1),
             "latency_p95_ms": round(ordered[int(len(ordered) * 0.95)], 1),

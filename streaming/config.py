@@ -108,6 +108,8 @@ class ModelConfig(Section):
     """... unless the longer side would have more pixels than this."""
     window: Annotated[int, Field(ge=1, le=30)] = 5
     """How many snippets, one second apart, the model sees together: T, as it was trained."""
+    audio_encoder: choices.AudioEncoder = "vggish"
+    """What hears the sound."""
     backbone: choices.Backbone = "r50"
     """What sees the picture."""
     fusion: choices.Fusion = "bi-attention"
@@ -116,6 +118,30 @@ class ModelConfig(Section):
     """On which levels of the picture's features they meet (paper, Table 3)."""
     audio_prompt: choices.AudioPrompt = "audio-mask-dec"
     """How the queries of the decoder hear (paper, Table 4)."""
+    sound_head: choices.SoundHead = "query"
+    """What decides that an object sounds: `query`, what it is (Eq. 3); `relations`, how it fits the sound."""
+    sound_gate: bool = False
+    """Whether it is told of each snippet, apart from the mask, whether the object sounds in it."""
+    queries: Annotated[int, Field(ge=1, le=1000)] = 100
+    """How many objects the decoder can tell apart."""
+    channels: Annotated[int, Field(ge=32, le=1024, multiple_of=32)] = 256
+    """Width of the pixel decoder and of AudioMaskDec."""
+    heads: Annotated[int, Field(ge=1, le=64)] = 8
+    """Heads of every attention; they divide `channels`."""
+    encoder_layers: Annotated[int, Field(ge=1, le=32)] = 6
+    """Layers of the pixel decoder ..."""
+    encoder_ffn: Annotated[int, Field(ge=1)] = 1024
+    """... and the inner width of each."""
+    decoder_layers: Annotated[int, Field(ge=1, le=32)] = 9
+    """Layers of AudioMaskDec ..."""
+    decoder_ffn: Annotated[int, Field(ge=1)] = 2048
+    """... and the inner width of each."""
+    audio_channels: Annotated[int, Field(ge=1)] = 128
+    """Width of the audio embedding, as the audio encoder makes it."""
+    fusion_channels: Annotated[int, Field(ge=1)] = 1024
+    """Inner width of the early fusion."""
+    tags: Annotated[int, Field(ge=1)] = 416
+    """How many tags the backbone was taught, where it is aligned with sound."""
     audio_grid: choices.AudioGrid = "second"
     """Which sound goes with a snippet: that of its own second, or of the clip's grid of 0.96 s."""
     behaviour: choices.Behaviour = "paper"

@@ -18,6 +18,7 @@ from streaming.supervisor import Node
 LINE_EVERY_NS = 10_000_000_000
 LOG_COLUMNS = 200
 STAGES = ("capture", "feature", "observe", "decode", "track", "classify")
+IN_SECONDS_S = 100  # longer recordings are told in minutes and hours
 
 
 class Watcher:
@@ -74,7 +75,7 @@ class Watcher:
 
 
 def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s: float | None) -> Table:
-    """The end of a run as a table: what was processed, how fast, what was found, what was saved and lost."""
+    """A run's end as a table: what was processed, how fast, what was saved and lost, what sounded when."""
     capture, recorder = counters.get("capture", {}), counters.get("recorder", {})
     classification = counters.get("classification", {})
     seconds = recorder.get("seconds", 0.0)
@@ -82,15 +83,14 @@ def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s:
     running_s = max(1e-9, wall_s - (startup_s or 0.0))
 
     def row(name: str, value: str) -> None:
-        table.add_row(name, Text(value))  # words of the user's may look like markup
+        table.add_row(Text(name), Text(value))  # words of the user's may look like markup
 
     row("seconds processed", f"{seconds:.1f} ({recorder.get('results', 0)} results)")
     row(
         "real-time factor",
         f"{seconds / running_s:.2f} ({running_s:.1f} s after {startup_s or 0:.1f} s of start-up)",
     )
-    labels = recorder.get("labels", [])
-    row("objects found", f"{recorder.get('objects', 0)}{': ' + ', '.join(labels) if labels else ''}")
+    row("objects found", str(recorder.get("objects", 0)))
     calls, saved = classification.get("clip_calls", 0), classification.get("clip_calls_saved", 0)
     row("CLIP calls", f"{calls}, {saved} saved by the label cache")
     stages = recorder.get("stage_ms", {})
@@ -107,7 +107,39 @@ def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s:
         "messages refused": sum(c.get("refused", 0) for c in counters.values()),
     }
     row("drops", ", ".join(f"{count} {name}" for name, count in lost.items() if count) or "none")
+    found = _story(recorder.get("story", {}), in_seconds=recorder.get("reached_s", 0.0) < IN_SECONDS_S)
+    for name, when in [("", ""), ("what sounded", "when"), *found] if found else []:
+        row(name, when)
     return table
+
+
+def _story(story: Mapping[str, Any], *, in_seconds: bool) -> list[tuple[str, str]]:
+    """What `Story.told` says, in rows of name and times: "1-4, 18-20 s", or "0:59-1:10, 2:00:05-2:00:06"."""
+    clock, unit = (_seconds, " s") if in_seconds else (_hours, "")
+
+    def when(told: Mapping[str, Any]) -> str:
+        times = ", ".join(f"{clock(start)}-{clock(end)}" for start, end in told["spans"]) + unit
+        if told["more"]:
+            return f"{times} and {told['more']} times more, {clock(told['total_s'])}{unit} in all"
+        return times
+
+    rows = [(f"  {name}", when(told)) for name, told in story.get("named", [])]
+    if story.get("more_names"):
+        rows.append(("  and", f"{story['more_names']} other names, each for a shorter time"))
+    for name, key in {"heard, not seen": "offscreen", "silence": "silence"}.items():
+        if key in story and story[key]["spans"]:
+            rows.append((name, when(story[key])))
+    return rows
+
+
+def _seconds(t_s: float) -> str:
+    return f"{round(t_s, 1):g}"
+
+
+def _hours(t_s: float) -> str:
+    minutes, seconds = divmod(round(t_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 def print_table(table: Table) -> None:

@@ -237,7 +237,7 @@ WELL = "run --source clip.mp4 --weights stand-in --vocabulary dog --out out"
         ("run --source clip.mp4 --weights .", ".: no such checkpoint."),
         (f"{WELL} --vocabulary ','", "vocabulary: entry 1: found an empty word"),
         (f"{WELL} --vocabulary missing.yaml", "missing.yaml: cannot be read"),
-        (f"{WELL} --model r5", "--model: model.name: found 'r5', expected one of r50, swinb"),
+        (f"{WELL} --model r5", "--model: model.name: found 'r5', expected one of r50, swinb, tiny"),
         (f"{WELL} --config missing.yaml", "missing.yaml: cannot be read as a configuration"),
         (f"{WELL} --set source.hop_s=0.3", "--set: source.hop_s: found 0.3, expected one of 1.0, 0.5"),
         (f"{WELL} --set links.control=tcp://0.0.0.0:7100", "others can reach this address, so it needs keys"),

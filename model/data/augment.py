@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from model.data.clips import Clip, ClipSet, seen
+from model.data.clips import Clip, ClipSet, Masks, seen
 from model.data.resize import resize_frames, resize_masks
 from model.errors import ModelError
 from model.pictures import model_size
@@ -85,15 +85,18 @@ def draw_positions(
 def augmented(clip: Clip, short_side: int, max_side: int, flip: bool) -> Clip:
     """Resizes and mirrors frames and masks alike; an object too small to be left a pixel is left out."""
     size = model_size(clip.size, short_side, max_side)
-    frames, masks = resize_frames(clip.frames, size), resize_masks(clip.masks, size)
-    if flip:
-        frames, masks = frames[:, :, ::-1], masks[..., ::-1]
-    masks, ids = seen(masks, clip.category_ids)
+
+    def changed(masks: Masks) -> Masks:
+        return np.ascontiguousarray(resize_masks(masks, size)[..., :: -1 if flip else 1])
+
+    frames = resize_frames(clip.frames, size)[:, :, :: -1 if flip else 1]
+    masks, ids = seen(changed(clip.masks), clip.category_ids)
     return replace(
         clip,
         frames=np.ascontiguousarray(frames),
-        masks=np.ascontiguousarray(masks),
+        masks=masks,
         category_ids=ids,
+        things=clip.things and replace(clip.things, masks=changed(clip.things.masks)),
     )
 
 

@@ -2,7 +2,7 @@
 
     AVSBench-openvoc/avsbench_ov_train_base.json, avsbench_ov_val_base_novel.json
     AVSBench-openvoc/{train,val,test}/JPEGImages/<uid>/<i>.jpg
-    AVSBench-semantic/metadata.csv, {v1s,v1m,v2}/<uid>/{audio.wav, labels_rgb/<i>.png}
+    AVSBench-semantic/metadata.csv, {v1s,v1m,v2}/<uid>/{audio.wav, labels_rgb/<i>.png, world.json of a world}
 
 What is trained and validated on has annotations in the style of YTVIS; the test part is a listing of folders,
 and its truth the label maps. Numbers are gone by only through names: copies that are shifted by one exist.
@@ -19,6 +19,7 @@ from model.data.avsbench import LABELS, METADATA, Split, label_maps_of, read_met
 from model.data.categories import Categories, read_categories
 from model.data.clips import ClipFiles, ClipSet
 from model.data.files import existing, field, frames_in, in_order, number_of, read_json
+from model.data.sidecar import sidecar_beside
 from model.data.truth import LabelMaps, Track, Tracks
 from model.errors import ModelError
 
@@ -54,16 +55,18 @@ def _tested(root: Path, categories: Categories) -> list[ClipFiles]:
         listed = frozenset(categories.id_of(name, entry.where) for name in entry.classes)
         supervised = (True,) * len(frames)
         truth_home = root / SEMANTIC / entry.label / home.name
+        audio = existing(truth_home / "audio.wav", "the clip's sound")
         files.append(
             ClipFiles(
                 uid=home.name,
                 label=entry.label,
                 frames=frames,
                 seconds=tuple(number_of(frame) for frame in frames),
-                audio=existing(truth_home / "audio.wav", "the clip's sound"),
+                audio=audio,
                 classes=entry.classes,
                 supervised=supervised,
                 truth=LabelMaps(label_maps_of(frames, supervised, truth_home), listed, known),
+                things=sidecar_beside(audio),
             )
         )
     return files
@@ -108,6 +111,7 @@ def _clip_files(
     if len({frame.parent for frame in frames}) > 1:
         raise ModelError(f"{where}: file_names: found frames of several folders, expected those of one clip")
     order, uid = [paths.index(frame) for frame in frames], frames[0].parent.name
+    audio = existing(root / SEMANTIC / label / uid / "audio.wav", f"the sound of {where}")
     tracks = [
         replace(track, segmentations=[track.segmentations[place] for place in order]) for track in tracks
     ]
@@ -116,10 +120,11 @@ def _clip_files(
         label=label,
         frames=frames,
         seconds=tuple(number_of(frame) for frame in frames),
-        audio=existing(root / SEMANTIC / label / uid / "audio.wav", f"the sound of {where}"),
+        audio=audio,
         classes=tuple(sorted({categories.names[track.category_id] for track in tracks})),
         supervised=supervised_frames(label, part, len(frames)),
         truth=Tracks(tuple(tracks)),
+        things=sidecar_beside(audio),
     )
 
 

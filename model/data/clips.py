@@ -27,6 +27,35 @@ Masks = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Things:
+    """All there is in a clip, whether or not it sounds: what a world knows and AVSBench does not say.
+
+    Attributes:
+        names: of each thing, its category, or its name if it is of none.
+        masks: (things, T, H, W), the pixels that show it; none where it is hidden or has left.
+        sounding: (things, T), whether it sounds, seen or not.
+        offscreen: (T,), whether something sounds that is never in the picture.
+    """
+
+    names: tuple[str, ...]
+    masks: Masks
+    sounding: Masks
+    offscreen: Masks
+
+    @property
+    def silent(self) -> Masks:
+        """(T,), whether nothing sounds at all."""
+        return ~(self.sounding.any(axis=0) | self.offscreen)
+
+    def take(self, positions: Sequence[int]) -> Things:
+        """The same things in these frames only."""
+        at = list(positions)
+        return replace(
+            self, masks=self.masks[:, at], sounding=self.sounding[:, at], offscreen=self.offscreen[at]
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Clip:
     """What is seen and heard, and the truth about it.
 
@@ -39,6 +68,7 @@ class Clip:
         supervised: (T,), the frames of which the truth is known.
         classes: the clip's list of categories, which may be empty.
         label: which of AVSBench's parts it belongs to: v1s, v1m, v2, s4 or ms3.
+        things: everything there is, where a world says so.
     """
 
     uid: str
@@ -50,6 +80,7 @@ class Clip:
     category_ids: tuple[int, ...]
     supervised: Masks
     classes: tuple[str, ...]
+    things: Things | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -67,6 +98,7 @@ class Clip:
             masks=masks,
             category_ids=ids,
             supervised=self.supervised[at],
+            things=None if self.things is None else self.things.take(at),
         )
 
     def label_maps(self) -> NDArray[np.uint8]:
@@ -84,13 +116,16 @@ class Clip:
 
         Sound that ends early is followed by silence; on the clip's grid, as in the reference, by zeros.
         """
-        wave, count = torch.from_numpy(self.sound), max(self.seconds) + 1
         if grid == "clip":
-            return clip_examples(wave, count)[list(self.seconds)]
-        whole = torch.zeros(count * RATE_HZ)
-        kept = wave[: len(whole)]
+            return clip_examples(torch.from_numpy(self.sound), max(self.seconds) + 1)[list(self.seconds)]
+        return second_examples(torch.from_numpy(self.waves()))
+
+    def waves(self) -> NDArray[np.float32]:
+        """The second of sound that each frame ends, silence where there is none. Shape: (T, 16000)."""
+        whole = np.zeros((max(self.seconds) + 1) * RATE_HZ, np.float32)
+        kept = self.sound[: len(whole)]
         whole[: len(kept)] = kept
-        return second_examples(whole.view(count, RATE_HZ)[list(self.seconds)])
+        return whole.reshape(-1, RATE_HZ)[list(self.seconds)]
 
 
 class Truth(Protocol):
@@ -98,6 +133,14 @@ class Truth(Protocol):
 
     def read(self, positions: Sequence[int], size: tuple[int, int]) -> tuple[Masks, tuple[int, ...]]:
         """Masks (K, len(positions), H, W) and category numbers of the K objects. Raises `ModelError`."""
+        ...
+
+
+class AllThings(Protocol):
+    """What is known of everything in a clip, as it lies on disk."""
+
+    def read(self, seconds: Sequence[int], size: tuple[int, int]) -> Things:
+        """The things in the pictures that end these seconds. Raises `ModelError`."""
         ...
 
 
@@ -113,6 +156,7 @@ class ClipFiles:
     classes: tuple[str, ...]
     supervised: tuple[bool, ...]
     truth: Truth
+    things: AllThings | None = None
 
     def load(self, positions: Sequence[int] | None = None) -> Clip:
         """Reads the whole clip, or these of its frames, in this order.
@@ -133,16 +177,18 @@ class ClipFiles:
         masks = np.zeros((len(ids), len(frames), *size), np.bool_)
         masks[:, known] = objects
         masks, ids = seen(masks, ids)
+        seconds = tuple(self.seconds[position] for position in positions)
         return Clip(
             uid=self.uid,
             label=self.label,
             frames=np.stack(frames),
             sound=read_sound(self.audio),
-            seconds=tuple(self.seconds[position] for position in positions),
+            seconds=seconds,
             masks=masks,
             category_ids=ids,
             supervised=supervised,
             classes=self.classes,
+            things=None if self.things is None else self.things.read(seconds, (size[0], size[1])),
         )
 
 

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from model.audio_mask_dec import Sounding
 from model.errors import ModelError
@@ -48,6 +49,7 @@ class LossOptions:
     mask_loss: MaskLoss = "bce"
     normaliser: Normaliser = "per-object"
     objects: Objects = "sounding"
+    gate: float = 3.0  # weight of the gate's loss, where the model has one
     points: PointOptions = field(default_factory=PointOptions)
 
 
@@ -144,19 +146,33 @@ class Losses:
     sound: Tensor  # (L,)
     mask: Tensor  # (L,)
     dice: Tensor  # (L,)
+    gate: Tensor | None = None  # (L,), of a model that tells snippets apart
 
     @property
     def total(self) -> Tensor:
         """The scalar to minimise (Eq. 7, over all answers)."""
-        return (self.sound + self.mask + self.dice).sum()
+        return torch.stack([x.sum() for x in self._parts().values()]).sum()
 
-    def named(self) -> dict[str, float]:
-        """For a log: `sound`, `mask` and `dice` of the final answer, `sound_0` and so on of earlier ones."""
+    def __add__(self, other: Losses) -> Losses:
+        """Of the clips of both, where they were divided by the same totals."""
+        theirs = other._parts()
+        return Losses(**{name: value + theirs[name] for name, value in self._parts().items()})
+
+    def _parts(self) -> dict[str, Tensor]:
+        parts = {"sound": self.sound, "mask": self.mask, "dice": self.dice}
+        return parts if self.gate is None else parts | {"gate": self.gate}
+
+    def terms(self) -> dict[str, Tensor]:
+        """Scalars: `sound`, `mask` and `dice` of the final answer, `sound_0` and so on of earlier ones."""
         found = {}
-        for name in ("sound", "mask", "dice"):
-            *earlier, final = getattr(self, name).tolist()
+        for name, values in self._parts().items():
+            *earlier, final = values.unbind()
             found |= {name: final} | {f"{name}_{i}": value for i, value in enumerate(earlier)}
         return found
+
+    def named(self) -> dict[str, float]:
+        """The same as numbers, for a log."""
+        return {name: value.item() for name, value in self.terms().items()}
 
 
 class Criterion:
@@ -179,8 +195,16 @@ class Criterion:
         clips = [targets.of_clip(b, self.options.objects) for b in range(len(targets))]
         return self._totals(clips, queries)
 
-    def __call__(self, sounding: Sounding, targets: Targets, totals: Totals | None = None) -> Losses:
+    def __call__(
+        self,
+        sounding: Sounding,
+        targets: Targets,
+        totals: Totals | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> Losses:
         """Losses of a batch; `totals` are its own unless given (those of all batches whose gradients add up).
+
+        With `seeds`, one for each clip, its points depend on its seed alone, not on the clips before it.
 
         Raises `ModelError` where targets do not fit the answer, or the answer is not finite.
         """
@@ -198,8 +222,11 @@ class Criterion:
         features = sounding.mask_features.unbind()  # B of (T, C, H / 4, W / 4)
         classes = torch.full_like(sound_logits[..., 0], NOT_SOUNDING, dtype=torch.long)  # (B, L, N)
         weights = torch.full_like(classes, self.options.not_sounding, dtype=torch.float32)
-        masks, dices = [], []
+        gate_logits = gates_of(answers)  # (B, L, N, T), or None
+        masks, dices, gates = [], [], []
         for b, clip in enumerate(clips):
+            if seeds is not None:
+                self.generator.manual_seed(seeds[b])
             frames = targets.supervised[b].nonzero()[:, 0]
             pixels = features[b] if len(frames) == len(features[b]) else features[b][frames]
             matches = self.match(sound_logits[b], embeddings[b], pixels, clip)
@@ -211,6 +238,9 @@ class Criterion:
             mask, dice = self._mask_losses(embeddings[b][layers, queries], pixels, clip.masks[objects])
             masks.append(mask)
             dices.append(dice)
+            if gate_logits is not None:
+                gate = at_least_float32(gate_logits[b, :, :, frames])[layers, queries]  # (L, M, F)
+                gates.append(self._gate_loss(gate, clip.sounds[objects], clip.masks[objects]))
 
         log_p = at_least_float32(sound_logits).log_softmax(-1)
         surprise = -log_p.gather(-1, classes[..., None])[..., 0]
@@ -220,7 +250,17 @@ class Criterion:
         parts = sound, torch.stack(masks).sum(0) / count, torch.stack(dices).sum(0) / count
         share = torch.full_like(sound, self.options.earlier)
         share[-1] = 1.0
-        return Losses(*(w * share * x for w, x in zip(self.options.weights, parts, strict=True)))
+        weighted = [w * share * x for w, x in zip(self.options.weights, parts, strict=True)]
+        if gate_logits is None:
+            return Losses(*weighted)
+        gate = torch.stack(gates).sum(0) / (totals.masks or 1.0)
+        return Losses(*weighted, gate=self.options.gate * share * gate)
+
+    @staticmethod
+    def _gate_loss(logits: Tensor, sounds: Tensor, masks: Tensor) -> Tensor:
+        """Sums (L,) over matched queries and the frames that show their objects, whether they sound there."""
+        surprise = F.binary_cross_entropy_with_logits(logits, sounds.to(logits.dtype), reduction="none")
+        return (surprise * masks.flatten(3).any(3)).sum((1, 2))
 
     @torch.no_grad()
     def match(
@@ -279,6 +319,12 @@ class Criterion:
                     f"masks of clip {i}: found {height} x {width}, expected the shape of the padded picture, "
                     f"{4 * h} x {4 * w}: pad masks as pictures are padded"
                 )
+
+
+def gates_of(answers: Sequence[Sounding]) -> Tensor | None:
+    """(B, L, N, T): the gates of all answers; None for a model without."""
+    gates = [answer.gate_logits for answer in answers if answer.gate_logits is not None]
+    return torch.stack(gates, dim=1) if gates else None
 
 
 def masks_of(embeddings: Tensor, pixels: Tensor) -> Tensor:

@@ -22,6 +22,8 @@ from model.world.turns import Turns, draw_turns
 LARGEST, SMALLEST = 0.62, 0.22  # of a thing's longest side, in parts of the picture's
 SPEAKING = (0.3, 0.4, 0.24, 0.06)  # chances of one to four visible things of a sounding kind
 SILENT = (0.4, 0.35, 0.25)  # chances of none to two other things
+GALLERY = (0.3, 0.35, 0.25, 0.1)  # chances of one to four things in a picture of the gallery ...
+SPEAKING_IN_GALLERY = 0.4  # ... and the share of them that are of a sounding kind
 _T = TypeVar("_T")
 
 
@@ -116,6 +118,32 @@ def draw_scene(seed: int, index: int, options: Options) -> Scene:
         things=tuple(things),
         offscreen=unseen.name,
         turns=draw_turns(rng, count, options.seconds),
+        camera=draw_camera(rng),
+        light=draw_light(rng, options.side),
+        levels=draw_levels(rng),
+    )
+
+
+def draw_gallery(seed: int, index: int, options: Options) -> Scene:
+    """Plans a picture of things of any kind, those that never sound among them; none is meant to sound.
+
+    The world's own scenes show each of the hundreds of silent kinds seldom; to learn what things look like,
+    all should be seen alike.
+    """
+    rng = chance(seed, index, Purpose.PLAN, 1)
+    pool, silent = _drawn(options.split, options.artists)
+    count = 1 + int(rng.choice(len(GALLERY), p=GALLERY))
+    speaking = int((rng.uniform(size=count) < SPEAKING_IN_GALLERY).sum())
+    seen = [pool[number] for number in rng.choice(len(pool), speaking, replace=False)]
+    names = rng.choice(silent, count - speaking, replace=False).tolist()
+    nothing = np.zeros((speaking, options.seconds), np.bool_)
+    return Scene(
+        seed=seed,
+        index=index,
+        options=options,
+        things=tuple(_draw_things(rng, seen, names, options)),
+        offscreen="",
+        turns=Turns(nothing, np.zeros(options.seconds, np.bool_)),
         camera=draw_camera(rng),
         light=draw_light(rng, options.side),
         levels=draw_levels(rng),

@@ -106,17 +106,18 @@ def test_with_either_it_is(fusion: Fusion, prompt: AudioPrompt) -> None:
 def test_what_fusion_lets_through(fusion: str, levels: str) -> None:
     localiser = small_localiser(fusion=fusion, fusion_levels=levels)
     images = normalise(IMAGES[0])
-    _, pixels, audio = localiser.represent(images, SOUNDS[0])
-    _, louder, _ = localiser.represent(images, sounds(5, seed=9))
-    _, _, elsewhere = localiser.represent(normalise(pictures(5, seed=9)), SOUNDS[0])
+    _, pixels, audio, _ = localiser.represent(images, SOUNDS[0])
+    _, louder, _, _ = localiser.represent(images, sounds(5, seed=9))
+    _, _, elsewhere, _ = localiser.represent(normalise(pictures(5, seed=9)), SOUNDS[0])
     pixels_hear = not torch.allclose(pixels.mask_features, louder.mask_features, rtol=0, atol=1e-4)
     audio_sees = not torch.allclose(audio, elsewhere, rtol=0, atol=1e-4)
     assert (pixels_hear, audio_sees) == {
         "none": (False, False),
         "add": (True, False),
         "bi-attention": (True, True),
+        "similarity": (True, True),
     }[fusion]
-    if fusion != "bi-attention":
+    if fusion in ("none", "add"):
         assert torch.equal(audio, SOUNDS[0])
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.audio_mask_dec import Attention, AudioMaskDec, Sounding, window_of
+from model.audio_mask_dec import Attention, AudioMaskDec, window_of
 from model.checkpoint import checkpoint_name
 from model.live import single
 from model.localiser import unflatten
@@ -120,7 +120,7 @@ class Reference:
     def predict(self, x: Tensor, pixels: Pixels, next_level: int) -> Tensor:
         """Note the present answer; (N, T * P) bool: what the next layer must not read."""
         x = self.dec.decoder_norm(x)[0]
-        self.sound_logits.append(self.dec.sound_head(x))
+        self.sound_logits.append(F.linear(x, self.dec.sound_head.weight, self.dec.sound_head.bias))
         first, second, third = self.dec.mask_head.layers
         embeddings = third(second(first(x).clamp(min=0)).clamp(min=0))
         masks = torch.einsum("nc,tchw->nthw", embeddings, pixels.mask_features)
@@ -166,8 +166,7 @@ def test_a_query_without_a_mask_reads_everywhere() -> None:
 def test_where_to_look_is_the_mask_or_everything() -> None:
     features = torch.eye(4).view(1, 1, 4, 4)  # one snippet of four pixels, each a channel of its own
     embeddings = torch.tensor([[[1.0, -1.0, 0.0, -2.0], [-1.0, -1.0, -1.0, -1.0]]])
-    answer = Sounding(torch.zeros(1, 2, 2), embeddings, embeddings, torch.zeros(1, 1, 4, 2, 2), [])
-    found = AudioMaskDec.where_to_look(answer, features)
+    found = AudioMaskDec.where_to_look(embeddings, features)
     # A probability of exactly one half is inside.
     assert found.tolist() == [[[True, False, True, False], [True, True, True, True]]]
 

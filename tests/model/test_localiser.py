@@ -43,7 +43,7 @@ def test_pictures_are_normalised_and_then_padded(height: int, width: int, padded
 def test_shapes(backbone: Backbone) -> None:
     localiser = small_localiser(backbone=backbone)
     images, audio = clip(3)
-    maps, pixels, fused = localiser.represent(images, audio)
+    maps, pixels, fused, _ = localiser.represent(images, audio)
     assert [tuple(x.shape[2:]) for x in maps] == [(16, 24), (8, 12), (4, 6), (2, 3)]
     assert [tuple(x.shape) for x in pixels.maps] == [(3, 32, 2, 3), (3, 32, 4, 6), (3, 32, 8, 12)]
     assert pixels.mask_features.shape == (3, 32, 16, 24)

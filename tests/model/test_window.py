@@ -18,7 +18,7 @@ from model.tracks import TrackOptions
 from model.window import SECOND_NS, Remembered, SlidingWindow, fill
 from tests.model.small import pictures, small_localiser, sounds
 
-NOTHING = Memory(torch.zeros(0), [], [], [], torch.zeros(0))
+NOTHING = Memory(torch.zeros(0), [], [], [], torch.zeros(0), [])
 
 
 def push(window: SlidingWindow, seq: int, hop_s: float = 1.0) -> list[int]:

@@ -14,10 +14,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from model.checkpoint import StandInWeights
+from model.level import SILENCE_DBFS
 from model.options import AudioGrid
 from model.pictures import model_size, resized
 from model.vggish import VGGish, clip_examples, second_examples
-from nodes.feature import SILENCE_DBFS, FeatureStage, level_dbfs
+from nodes.feature import FeatureStage
 from streaming.config import Config, load, setting
 from streaming.errors import UserError
 from streaming.messages import Features, Message, Snippet, decode, encode
@@ -119,21 +120,6 @@ def test_a_picture_of_the_right_size_is_left_alone() -> None:
 # The sound ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("wave", "expected"),
-    [
-        (np.sin(2 * np.pi * 440 * np.arange(SAMPLES) / SAMPLES), -3.0103),
-        (0.1 * np.sin(2 * np.pi * 440 * np.arange(SAMPLES) / SAMPLES), -23.0103),
-        (np.ones(SAMPLES), 0.0),
-        (np.zeros(SAMPLES), SILENCE_DBFS),
-        (np.full(SAMPLES, 1e-7), SILENCE_DBFS),  # quieter than what is called silence
-        (np.full(SAMPLES, 1e-30), SILENCE_DBFS),
-    ],
-)
-def test_the_level_of_sound(wave: np.ndarray, expected: float) -> None:
-    assert level_dbfs(wave.astype(np.float32)) == pytest.approx(expected, abs=1e-4)
-
-
 def test_each_snippet_hears_its_own_second() -> None:
     found = heard(stage_of("second"))
     expected = torch.stack([second_examples(torch.from_numpy(s)) for s in SOUND.reshape(-1, SAMPLES)[:7]])
@@ -228,7 +214,7 @@ def test_as_configured_it_hears_with_vggish() -> None:
     stage = FeatureStage.from_config(config, StandInWeights())
     found = one(stage, snippet(0, audio=SOUND[:SAMPLES], t_ns=NS))
     with torch.inference_mode():
-        expected = stage.vggish(clip_examples(torch.from_numpy(SOUND[:SAMPLES]), 1))[0]
+        expected = stage.audio_encoder(clip_examples(torch.from_numpy(SOUND[:SAMPLES]), 1))[0]
     assert stage.grid == "clip"
     assert found.image.shape == (64, 85, 3)
     assert found.audio_embedding.shape == (128,)

@@ -172,7 +172,12 @@ def test_the_figures_of_a_run() -> None:
         "seconds": 4.0,
         "reached_s": 4.0,
         "objects": 3,
-        "labels": ["dog"],
+        "story": {
+            "named": [["dog", {"spans": [[1.0, 4.0]], "more": 0, "total_s": 3.0}]],
+            "more_names": 0,
+            "offscreen": {"spans": [], "more": 0, "total_s": 0.0},
+            "silence": {"spans": [[0.0, 1.0]], "more": 0, "total_s": 1.0},
+        },
         "stage_ms": {"capture": 1.0, "decode": 25.0},
         "latency_p50_ms": 300.0,
         "latency_p95_ms": 400.0,
@@ -182,12 +187,13 @@ def test_the_figures_of_a_run() -> None:
 
 
 def test_the_figures_before_the_first_result() -> None:
+    nothing = {"spans": [], "more": 0, "total_s": 0.0}
     assert RecorderStage(None, None, FakeClock()).stats() == {
         "results": 0,
         "seconds": 0.0,
         "reached_s": 0.0,
         "objects": 0,
-        "labels": [],
+        "story": {"named": [], "more_names": 0, "offscreen": nothing, "silence": nothing},
         "stage_ms": {},
         "latency_p50_ms": 0.0,
         "latency_p95_ms": 0.0,
@@ -220,15 +226,6 @@ def test_each_source_counts_its_own_objects() -> None:
     stage = RecorderStage(None, None, FakeClock())
     give(stage, result(0, [1, 2]), result(0, [1], source="other"), result(1, [1, 2, 3]))
     assert stage.stats()["objects"] == 4
-
-
-def test_labels_are_told_by_how_often_they_were_given() -> None:
-    stage = RecorderStage(None, None, FakeClock())
-    for seq, labels in enumerate(["cat", "dog", "dog", "eel", "eel", "eel"]):
-        one = result(seq, [1])
-        one.tracks[0]["label"] = labels
-        give(stage, one)
-    assert stage.stats()["labels"] == ["eel", "dog", "cat"]
 
 
 def test_latency_is_that_of_the_newest_results() -> None:

@@ -203,10 +203,13 @@ BEYOND = (
             "model.max_side: found 320, expected at least model.short_side, which is 480",
         ),
         ("model: {device: gpu}", "model.device: found 'gpu', expected auto, cpu, cuda or cuda:NUMBER"),
-        ("model: {fusion: }", "model.fusion: found nothing, expected one of none, add, bi-attention"),
-        ("model: {name: r51}", "model.name: found 'r51', expected one of r50, swinb"),
-        ("model: {name: demo}", "model.name: found 'demo', expected one of r50, swinb"),
-        ("model: {name: ./r50}", "model.name: found './r50', expected one of r50, swinb"),
+        (
+            "model: {fusion: }",
+            "model.fusion: found nothing, expected one of none, add, bi-attention, similarity",
+        ),
+        ("model: {name: r51}", "model.name: found 'r51', expected one of r50, swinb, tiny"),
+        ("model: {name: demo}", "model.name: found 'demo', expected one of r50, swinb, tiny"),
+        ("model: {name: ./r50}", "model.name: found './r50', expected one of r50, swinb, tiny"),
         ("model: {name: [r50]}", "model.name: found a list, expected text"),
         ("labels: [top_k]", f"labels: found a list, expected {LABELS}"),
         ("vocabulary: dog", "vocabulary: found 'dog', expected a section with words, cache_dir"),
@@ -322,7 +325,7 @@ def test_a_mistake_in_a_preset_names_the_preset(tmp_path: Path, write: Any, monk
     monkeypatch.setattr(configuration, "PRESETS", presets)
     (presets / "small.yaml").write_text("model:\n  name: small\n  backbone: r18\n")
     (presets / "broken.yaml").write_text("model: [\n")
-    told = "model.backbone: found 'r18', expected one of r50, swinb"
+    told = "model.backbone: found 'r18', expected one of r50, swinb, tiny"
     assert mistakes(model="small") == [f"{Path('presets/small.yaml')}:3: {told}"]
     path = write("model:\n  name: small\n  backbone: r50\n")
     assert load(path).model.backbone == "r50", "a file may mend it"

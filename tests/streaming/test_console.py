@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -152,7 +153,6 @@ def test_the_summary_tells_what_was_done_found_saved_and_lost() -> None:
                 "results": 59,
                 "seconds": 30.0,
                 "objects": 3,
-                "labels": ["dog", "steam train"],
                 "stage_ms": {"classify": 30.4, "observe": 250.0, "weigh": 1.0, "capture": 9.6},
                 "latency_p50_ms": 900.4,
                 "latency_p95_ms": 1500.0,
@@ -164,7 +164,7 @@ def test_the_summary_tells_what_was_done_found_saved_and_lost() -> None:
     assert found == {
         "seconds processed": "30.0 (59 results)",
         "real-time factor": "2.00 (15.0 s after 10.0 s of start-up)",
-        "objects found": "3: dog, steam train",
+        "objects found": "3",
         "CLIP calls": "7, 93 saved by the label cache",
         "ms per snippet": "capture 10, observe 250, classify 30, weigh 1",
         "latency": "p50 900 ms, p95 1500 ms",
@@ -185,13 +185,58 @@ def test_a_run_that_came_to_nothing_has_a_summary_too(counters: dict[str, dict[s
     }
 
 
+def times(*spans: tuple[float, float], more: int = 0, total_s: float = 0) -> dict[str, Any]:
+    return {"spans": [list(span) for span in spans], "more": more, "total_s": total_s}
+
+
+def told(reached_s: float, **story: Any) -> list[str]:
+    """What the summary says below its figures, a line a row."""
+    text = io.StringIO()
+    table = summary({"recorder": {"results": 1, "reached_s": reached_s, "story": story}}, 2.0, 1.0)
+    Console(file=text, width=200).print(table)
+    _, _, below = text.getvalue().partition("drops")
+    return [re.sub(r"  +", "  ", line.rstrip()) for line in below.splitlines()[1:]]
+
+
+def test_below_the_figures_stands_what_sounded_when() -> None:
+    dog, train = times((1.0, 4.0), (18.0, 20.0), total_s=5), times((4.5, 9.0), total_s=4.5)
+    assert told(
+        20.0, named=[["dog", dog], ["steam train", train]], more_names=0,
+        offscreen=times((16.0, 18.0), total_s=2), silence=times((0.0, 1.0), (9.0, 16.0), total_s=8),
+    ) == [
+        "",
+        "what sounded  when",
+        "  dog  1-4, 18-20 s",
+        "  steam train  4.5-9 s",
+        "heard, not seen  16-18 s",
+        "silence  0-1, 9-16 s",
+    ]  # fmt: skip
+
+
+def test_of_a_long_run_little_is_told_in_hours() -> None:
+    dog = times((59.6, 70.0), (7205.0, 7206.4), more=3, total_s=4000.0)
+    assert told(90_000.0, named=[["dog", dog]], more_names=7, offscreen=times(), silence=times()) == [
+        "",
+        "what sounded  when",
+        "  dog  1:00-1:10, 2:00:05-2:00:06 and 3 times more, 1:06:40 in all",
+        "  and  7 other names, each for a shorter time",
+    ]
+
+
+@pytest.mark.parametrize(
+    "story", [{}, {"named": [], "more_names": 0, "offscreen": times(), "silence": times()}]
+)
+def test_where_there_is_no_story_none_is_told(story: dict[str, Any]) -> None:
+    assert told(0.0, **story) == []
+
+
 def test_words_that_look_like_markup_are_told_as_they_are() -> None:
-    found = rows({"recorder": {"results": 1, "objects": 2, "labels": ["[bold]dog", "[/cat]"]}}, 2.0, 1.0)
-    assert found["objects found"] == "2: [bold]dog, [/cat]"
+    named = [["[bold]dog", times((0.0, 1.0))], ["[/cat]", times((1.0, 2.0))]]
+    assert told(2.0, named=named, more_names=0)[2:] == ["  [bold]dog  0-1 s", "  [/cat]  1-2 s"]
 
 
 def test_a_table_in_a_log_is_not_broken_at_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    labels = [f"word{i}" for i in range(20)]
-    print_table(summary({"recorder": {"results": 1, "labels": labels, "objects": 20}}, 2.0, 1.0))
+    stage_ms = {f"stage{i}": 1000.0 for i in range(10)}
+    print_table(summary({"recorder": {"results": 1, "stage_ms": stage_ms}}, 2.0, 1.0))
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.rstrip().endswith("20: " + ", ".join(labels)) for line in lines)
+    assert any(line.rstrip().endswith(", ".join(f"stage{i} 1000" for i in range(10))) for line in lines)

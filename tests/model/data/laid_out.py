@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,32 @@ SIDE = 64
 
 
 def world(
-    root: Path, part: str, clips: int, seconds: int = 2, split: str = "mixed", seed: int = 4
+    root: Path,
+    part: str,
+    clips: int,
+    seconds: int = 2,
+    split: str = "mixed",
+    seed: int = 4,
+    first: Sequence[Callable[[Clip], bool]] = (),
+    side: int = SIDE,
 ) -> list[Clip]:
-    """Adds clips to a set, in the reader's order, and returns what they show."""
-    options = Options(split=split, artists=("shapes",), side=SIDE, seconds=seconds)
-    made = [generate(seed, index, options, Art(root)) for index in range(clips)]
+    """Adds clips to a set, in the reader's order, and returns what they show.
+
+    Of the first clips may be asked what a test needs: the next that has it is taken.
+    """
+    options = Options(split=split, artists=("shapes",), side=side, seconds=seconds)
+    drawn = (generate(seed, index, options, Art(root)) for index in itertools.count())
+    made = [next(clip for clip in drawn if wanted(clip)) for wanted in first]
+    made += itertools.islice(drawn, clips - len(made))
     for clip in made:
         write_clip(clip, part, root)
     write_index(root)
     return made
+
+
+def classes(clip: Clip) -> int:
+    """How many of its things sound at some time."""
+    return int(clip.sounding.any(axis=1).sum())
 
 
 def edit(path: Path, change: Callable[[Any], object]) -> None:

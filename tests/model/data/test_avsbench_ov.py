@@ -15,10 +15,25 @@ from model.errors import ModelError
 from model.world.categories import catalogue
 from model.world.clip import Clip as WorldClip
 from model.world.layout import label_maps
-from tests.model.data.laid_out import coloured, edit, grey, save, save_sound, save_text, silence, world
+from tests.model.data.laid_out import (
+    classes,
+    coloured,
+    edit,
+    grey,
+    save,
+    save_sound,
+    save_text,
+    silence,
+    world,
+)
 
 TRAIN = "AVSBench-openvoc/avsbench_ov_train_base.json"
 VAL = "AVSBench-openvoc/avsbench_ov_val_base_novel.json"
+
+
+def heard_at_once(clip: WorldClip) -> bool:
+    """Whether a clip has two things that sound, and one of them in its first second."""
+    return classes(clip) >= 2 and bool(clip.sounding[:, 0].any())
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +41,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list
     """A set with all three parts, read only."""
     root = tmp_path_factory.mktemp("world")
     return root, {
-        "train": world(root, "train", clips=3, split="base", seed=1),
-        "val": world(root, "val", clips=3, seconds=5, seed=2),
-        "test": world(root, "test", clips=5, seed=9),
+        "train": world(root, "train", clips=3, split="base", seed=1, first=[heard_at_once]),
+        "val": world(root, "val", clips=3, seconds=5, seed=2, first=[heard_at_once]),
+        "test": world(root, "test", clips=5, seed=9, first=[heard_at_once, lambda clip: not classes(clip)]),
     }
 
 

@@ -405,6 +405,63 @@ def test_all_objects_are_matched_with_whole_masks_and_silent_ones_learn_silence(
     assert counted == [[2, 1, N - 3], [1, 0, N - 1]]
 
 
+def gated(sounding: Sounding, seed: int = 7) -> Sounding:
+    """The same answers with gates, every layer its own."""
+    draw = seeded(seed)
+
+    def gate(x: Sounding) -> Sounding:
+        shape = *x.sound_logits.shape[:2], T
+        logits = torch.randn(*shape, generator=draw, dtype=torch.float64).requires_grad_()
+        return replace(x, gate_logits=logits)
+
+    return replace(gate(sounding), earlier=[gate(x) for x in sounding.earlier])
+
+
+def test_the_gate_is_judged_where_a_matched_object_is_seen() -> None:
+    """By hand: binary cross-entropy of each matched query in each supervised frame that shows its object."""
+    sounding, masks = gated(answer(clips=1)), boxes(2)
+    masks[1, 0] = False  # the second object is hidden in the first frame
+    sounds = torch.tensor([[True, False, True], [True, True, False]])
+    truth = Targets(masks=[masks], supervised=torch.ones(1, T, dtype=torch.bool), sounding=[sounds])
+    judge = criterion(objects="all", gate=3.0)
+    found = judge(sounding, truth)
+    assert found.gate is not None
+    answers = [*sounding.earlier, sounding]
+    again = criterion(objects="all")
+    clip = truth.of_clip(0, "all")
+    stacked = [
+        torch.stack([getattr(a, name)[0] for a in answers]) for name in ("sound_logits", "mask_embeddings")
+    ]
+    matches = again.match(stacked[0], stacked[1], sounding.mask_features[0], clip)
+    for layer, (one, match) in enumerate(zip(answers, matches, strict=True)):
+        total = 0.0
+        assert one.gate_logits is not None
+        for query, thing in zip(match.queries.tolist(), match.objects.tolist(), strict=True):
+            for frame in range(T):
+                if masks[thing, frame].any():
+                    p = float(one.gate_logits[0, query, frame].detach().sigmoid())
+                    total -= math.log(p if sounds[thing, frame] else 1 - p)
+        assert float(found.gate[layer].detach()) == pytest.approx(3 * total / (2 * T))
+    found.total.backward()
+    for one in answers:
+        assert one.gate_logits is not None
+        assert one.gate_logits.grad is not None
+
+
+def test_a_gate_adds_its_terms_and_changes_no_other() -> None:
+    plain, truth = answer(), targets(2, 1)
+    without, with_gate = criterion()(plain, truth), criterion()(gated(plain), truth)
+    assert without.gate is None
+    assert "gate" not in without.named()
+    named = with_gate.named()
+    assert {name: named[name] for name in without.named()} == without.named()
+    assert set(named) - set(without.named()) == {"gate", "gate_0", "gate_1"}
+    gates = sum(value for name, value in named.items() if name.startswith("gate"))
+    assert float(with_gate.total.detach()) == pytest.approx(float(without.total.detach()) + gates)
+    both = with_gate + with_gate
+    assert float(both.total.detach()) == pytest.approx(2 * float(with_gate.total.detach()))
+
+
 def test_all_objects_need_to_be_told_apart() -> None:
     with pytest.raises(ModelError, match="needs to be told which objects sound"):
         criterion(objects="all")(answer(), targets(1, 1))

@@ -1,0 +1,55 @@
+"""Looking at a localiser in training: what it says sounds, beside what does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from model.audio_mask_dec import Sounding
+from model.data.clips import Clip
+
+SOUNDS_ABOVE = 0.5  # of the sounding score
+TINT = (255, 64, 160)
+
+
+def masks_told(sounding: Sounding, size: tuple[int, int]) -> Tensor:
+    """(T, H, W) bool: where anything sounds in pictures of `size`, by the first clip of an answer."""
+    told = []
+    for t, scores in enumerate(sounding.snippet_scores[0].unbind(-1)):
+        logits = sounding.mask_logits(slice(t, t + 1), scores > SOUNDS_ABOVE)[0, :, 0].float()
+        fine = [F.interpolate(x[None, None], scale_factor=4, mode="bilinear")[0, 0] > 0 for x in logits]
+        nothing = torch.zeros(
+            4 * logits.shape[-2], 4 * logits.shape[-1], dtype=torch.bool, device=logits.device
+        )
+        told.append(torch.stack([nothing, *fine]).any(0)[: size[0], : size[1]])
+    return torch.stack(told)
+
+
+def windows(clip: Clip, length: int) -> Iterator[tuple[Clip, int]]:
+    """A clip cut into clips of so many frames, and how many of them are its own: the last one repeats."""
+    frames = len(clip.frames)
+    for start in range(0, frames, length):
+        yield (
+            clip.take([min(place, frames - 1) for place in range(start, start + length)]),
+            min(length, frames - start),
+        )
+
+
+def overlaps(told: Tensor, truth: Tensor, supervised: Tensor) -> list[float]:
+    """Intersection over union in each supervised frame in which something sounds; all (T, ...) bool."""
+    both, either = (told & truth).flatten(1).sum(1), (told | truth).flatten(1).sum(1)
+    counted = supervised & truth.flatten(1).any(1)
+    return (both[counted] / either[counted]).tolist()
+
+
+def side_by_side(frames: Tensor, truth: Tensor, told: Tensor) -> Tensor:
+    """(3, 2 H, T W) uint8: frames (T, 3, H, W) in a row, tinted by masks (T, H, W), each row by its own."""
+    tint = torch.tensor(TINT, device=frames.device)[:, None, None]
+    rows = []
+    for masks in (truth, told):
+        tinted = torch.where(masks[:, None], (frames.float() + tint) / 2, frames.float())
+        rows.append(torch.cat(tinted.to(torch.uint8).unbind(), dim=-1))
+    return torch.cat(rows, dim=-2)

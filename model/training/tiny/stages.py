@@ -1,0 +1,132 @@
+"""The four lessons as stages of a training configuration."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from model.checkpoint import CheckpointWeights
+from model.ears import Ears
+from model.errors import ModelError
+from model.localiser import Localiser
+from model.options import LocaliserOptions
+from model.precision import dtype_of
+from model.training.config import Every, LossConfig, Positive, StageConfig
+from model.training.fresh import draw_weights
+from model.training.localise import LocaliseOptions
+from model.training.losses import Objects
+from model.training.stages import Context, Kind
+from model.training.task import seed_for
+from model.training.tiny.hearing import HearingOptions, HearingTask
+from model.training.tiny.locating import Locating
+from model.training.tiny.naming import NamingOptions, NamingTask
+from model.training.tiny.seeing import SeeingOptions, SeeingTask, Sight
+from model.training.tiny.stock import Cast, Stock, StockPlan, stock
+from model.training.tiny.tags import sounding_tags
+
+
+class WorldConfig(StageConfig):
+    """A stage that makes its own world to learn from."""
+
+    clips: Positive = 1000
+    """How many clips are rendered."""
+    world_seed: Every = 0
+    """The seed of the world; never that of one to be tested on."""
+
+    def stock(self, context: Context, cast: Cast, split: str, soundtracks: int = 0) -> Stock:
+        """Raises `ModelError`."""
+        plan = StockPlan(
+            cast=cast, split=split, seed=self.world_seed, clips=self.clips, soundtracks=soundtracks
+        )
+        folder = context.out / "stock" / f"{cast}-{split}-{self.world_seed}-{self.clips}"
+        return stock(folder, plan, os.cpu_count() or 1, context.say)
+
+
+class SeeConfig(WorldConfig):
+    """What things look like."""
+
+
+class NameConfig(WorldConfig):
+    """What things are called."""
+
+
+class HearConfig(WorldConfig):
+    """What things sound like."""
+
+    soundtracks: Positive = 1
+    """How many sound tracks each clip has."""
+
+
+class LocateConfig(WorldConfig):
+    """Where objects are, and which of them sound."""
+
+    soundtracks: Positive = 6
+    """How many sound tracks each clip has."""
+    loss: LossConfig = LossConfig()
+    """What answers cost."""
+    objects: Objects = "all"
+    """Whether all objects are to be found, silent ones too, or only those that sound, as in the paper."""
+    gate: Annotated[float, Field(ge=0)] = 3.0
+    """Weight of the gate's loss."""
+
+
+def see(config: SeeConfig, context: Context) -> SeeingTask:
+    options = SeeingOptions(batch_size=config.batch, batches=_batches(config, context), seed=context.seed)
+    return SeeingTask(LocaliserOptions.of(context.model), config.stock(context, "gallery", "mixed"), options)
+
+
+def hear(config: HearConfig, context: Context) -> HearingTask:
+    options = HearingOptions(batch_size=config.batch, seed=context.seed)
+    made = config.stock(context, "sounds", "mixed", config.soundtracks)
+    return HearingTask(context.model.audio_channels, made, options)
+
+
+def name(config: NameConfig, context: Context) -> NamingTask:
+    options = NamingOptions(batch_size=config.batch, batches=_batches(config, context), seed=context.seed)
+    return NamingTask(context.model.clip, config.stock(context, "gallery", "mixed"), options)
+
+
+def locate(config: LocateConfig, context: Context) -> Locating:
+    """Raises `ModelError` where the stages that see and hear have not come before."""
+    torch.manual_seed(seed_for(context.seed))
+    options = LocaliserOptions.of(context.model)
+    localiser, ears = Localiser(options), Ears(len(sounding_tags()), options.audio_channels)
+    draw_weights(localiser)
+    sight = Sight(options)
+    CheckpointWeights(_earlier(context, "see")).fill("localiser", sight)
+    localiser.backbone, localiser.alignment = sight.backbone, sight.alignment if options.aligned else None
+    CheckpointWeights(_earlier(context, "hear")).fill("audio_encoder", ears)
+    return Locating(
+        localiser,
+        ears,
+        config.stock(context, "clips", "base", config.soundtracks),
+        LocaliseOptions(
+            batch_size=config.batch,
+            seed=context.seed,
+            loss=replace(config.loss.options(), objects=config.objects, gate=config.gate),
+        ),
+        dtype_of(config.precision, "cpu"),
+    )
+
+
+def _batches(config: StageConfig, context: Context) -> int:
+    return config.steps * config.accumulation * context.processes
+
+
+def _earlier(context: Context, stage: str) -> Path:
+    if stage not in context.done:
+        raise ModelError(f"stages.{context.name}: found no stage `{stage}` before it, expected one")
+    return context.done[stage]
+
+
+KINDS = {
+    "see": Kind(SeeConfig, see),
+    "hear": Kind(HearConfig, hear),
+    "name": Kind(NameConfig, name),
+    "locate": Kind(LocateConfig, locate),
+}

@@ -1,0 +1,74 @@
+"""What sounded when, by name: the story that a run tells at its end. It stays small however long the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streaming.messages import Result
+
+UNNAMED = "something without a name"
+NAMES_TOLD = 24  # those that sounded longest
+SPANS_TOLD = 6  # of each, the first
+
+
+class Spans:
+    """Stretches of time. What overlaps or touches the newest prolongs it; few are kept, all are counted."""
+
+    def __init__(self) -> None:
+        self.count = self.total_ns = 0
+        self.first: list[list[int]] = []  # [start, end] in ns; the newest may still grow
+        self._newest = [0, -1]
+
+    def add(self, start_ns: int, end_ns: int) -> None:
+        """Adds a stretch; one from before the newest's start (the stream's time went back) is a new one."""
+        if self._newest[0] <= start_ns <= self._newest[1]:
+            self.total_ns += max(0, end_ns - self._newest[1])
+            self._newest[1] = max(self._newest[1], end_ns)
+            return
+        self._newest = [start_ns, end_ns]
+        self.count += 1
+        self.total_ns += end_ns - start_ns
+        if len(self.first) < SPANS_TOLD:
+            self.first.append(self._newest)
+
+    def told(self) -> dict[str, Any]:
+        """`spans`, the first [start, end] in seconds; `more`, how many others; `total_s`, of all."""
+        return {
+            "spans": [[round(t_ns / 1e9, 3) for t_ns in span] for span in self.first],
+            "more": self.count - len(self.first),
+            "total_s": round(self.total_ns / 1e9, 3),
+        }
+
+
+class Story:
+    """Gathers results: when each name sounded, when what sounded was not seen, and when there was silence."""
+
+    def __init__(self) -> None:
+        self.offscreen, self.silence = Spans(), Spans()
+        self._named: dict[str, Spans] = {}
+
+    def add(self, result: Result) -> None:
+        """Adds what a result says of its window."""
+        for spans in self._spans_of(result):
+            spans.add(result.t_ns, result.t_ns + result.dur_ns)
+
+    def _spans_of(self, result: Result) -> list[Spans]:
+        names = {track["label"] or UNNAMED for track in result.tracks}
+        if names:
+            return [self._named.setdefault(name, Spans()) for name in names]
+        return [self.offscreen if result.offscreen else self.silence]
+
+    def told(self) -> dict[str, Any]:
+        """The story as plain values, for the recorder's counters.
+
+        `named` holds [name, what its `Spans.told` says] in the order of first sounding, `more_names` how many
+        are left out; `offscreen` and `silence` hold the same as one name does.
+        """
+        longest = sorted(self._named.items(), key=lambda item: -item[1].total_ns)[:NAMES_TOLD]
+        longest.sort(key=lambda item: item[1].first[0])
+        return {
+            "named": [[name, spans.told()] for name, spans in longest],
+            "more_names": len(self._named) - len(longest),
+            "offscreen": self.offscreen.told(),
+            "silence": self.silence.told(),
+        }

@@ -1,0 +1,100 @@
+"""Heads that tell which queries sound: what they go by, and what they do not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from model.audio_mask_dec import Memory
+from model.localiser import normalise
+from model.options import LocaliserOptions
+from model.sound_heads import ByQuery, ByRelations, log_odds, sound_head
+from model.standin import fill_with_stand_in
+from tests.model.small import SMALL, pictures, small_localiser, sounds
+
+T, P, D = 2, 6, 4
+OPTIONS = LocaliserOptions(channels=32, audio_channels=D, sound_head="relations", sound_gate=True)
+
+
+def memory(seen: Tensor, heard: Tensor, features: Tensor) -> Memory:
+    """A window of which only what the heads read is there: (T, P, D), (T, D), (T, C, P)."""
+    return Memory(heard[None], [], [], [features[None]], torch.zeros(0), [seen[None], heard[None]])
+
+
+def scene(heard: Tensor) -> tuple[Tensor, Memory]:
+    """Two queries: the first shows pixels 0 to 2, of looks e0; the second the rest, of looks e1."""
+    features = torch.zeros(T, 2, P)
+    features[:, 0, :3], features[:, 0, 3:] = 20, -20
+    features[:, 1] = -features[:, 0]
+    seen = torch.zeros(T, P, D)
+    seen[:, :3, 0] = 1
+    seen[:, 3:, 1] = 1
+    return torch.eye(2)[None], memory(seen, heard, features)
+
+
+def relations_head() -> ByRelations:
+    head = ByRelations(OPTIONS, lambda x: x)  # looks are codes
+    fill_with_stand_in(head, 1)
+    return head
+
+
+def test_relations_are_how_well_looks_fit_what_is_heard() -> None:
+    heard = torch.tensor([[0.9, 0.0, 0, 0], [0.0, 0.3, 0, 0]])
+    relations, evidence = relations_head().relations(*scene(heard))
+    by_whole, by_snippet, best, at_all = (relations[0, :, :, i] for i in (0, 2, 4, 5))
+    torch.testing.assert_close(by_whole, torch.tensor([[0.9, 0.0], [0.0, 0.3]]), rtol=0, atol=1e-3)
+    torch.testing.assert_close(by_snippet, by_whole, rtol=0, atol=1e-3)
+    torch.testing.assert_close(best, torch.tensor([[0.9, 0.3], [0.9, 0.3]]), rtol=0, atol=1e-3)
+    torch.testing.assert_close(at_all, torch.tensor([[0.9, 0.3], [0.9, 0.3]]), rtol=0, atol=1e-3)
+    assert evidence.shape == (1, 2, 3)
+
+
+def test_relations_do_not_know_which_thing_it_is() -> None:
+    """The same fit of other looks and another sound is answered alike, to the last digit."""
+    head = relations_head()
+    masks, window = scene(torch.tensor([[0.9, 0.0, 0, 0], [0.0, 0.3, 0, 0]]))
+    turned = window._replace(aligned=[x.roll(2, dims=-1) for x in window.aligned])
+    queries = torch.randn(1, 2, 32)
+    for a, b in zip(head(queries, masks, window), head(-queries, masks, turned), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_masks_are_not_taught_by_what_is_heard() -> None:
+    head = relations_head()
+    masks, window = scene(torch.eye(2, D))
+    masks.requires_grad_()
+    logits, gates = head(torch.zeros(1, 2, 32), masks, window)
+    assert gates is not None
+    (logits.sum() + gates.sum()).backward()
+    assert masks.grad is None
+    assert all(p.grad is not None for p in head.parameters())
+
+
+def test_log_odds_are_bounded() -> None:
+    found = log_odds(torch.tensor([-1.0, 0.0, 0.5, 1.0, 2.0]))
+    assert found.tolist() == pytest.approx([-0.9867, -0.9867, 0.0, 0.9867, 0.9867], abs=1e-3)
+
+
+@pytest.mark.parametrize("gate", [False, True])
+@pytest.mark.parametrize("head", ["query", "relations"])
+def test_each_head_works_in_the_whole(head: str, gate: bool) -> None:
+    localiser = small_localiser(sound_head=head, sound_gate=gate)
+    with torch.inference_mode():
+        found = localiser(normalise(pictures(1, 5)[0])[None], sounds(1, 5))
+    assert isinstance(localiser.audio_mask_dec.sound_head, ByQuery if head == "query" else ByRelations)
+    assert found.sound_logits.shape == (1, SMALL.queries, 2)
+    assert (found.gate_logits is not None) == gate
+    assert found.snippet_scores.shape == (1, SMALL.queries, 5)
+    if gate:
+        assert found.gate_logits is not None
+        assert found.gate_logits.shape == (1, SMALL.queries, 5)
+        expected = found.scores[..., None] * found.gate_logits.sigmoid()
+    else:
+        expected = found.scores[..., None].expand(-1, -1, 5)
+    torch.testing.assert_close(found.snippet_scores, expected)
+
+
+def test_without_alignment_there_is_nothing_to_relate() -> None:
+    with pytest.raises(AssertionError):
+        sound_head(OPTIONS, None)
