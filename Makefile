@@ -29,7 +29,7 @@ lint: $(READY)  ## check format, style and types
 format: $(READY)  ## bring the code into its format
 	$(PYTHON) -m ruff format
 
-world-art: $(READY)  ## fetch the drawings that the generated world is made of, 260 MB, and render them
+world-art: $(READY)  ## fetch the drawings that the generated world is made of, 600 MB, and render them
 	$(PYTHON) -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[world]'
 	npm install --prefix build/world-art --no-save --ignore-scripts \
 	    openmoji@17.0.0 @twemoji/svg@15.0.0 @lobehub/fluent-emoji-modern@1.0.0 @iconify-json/emojione@1.2.3 \

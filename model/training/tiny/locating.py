@@ -24,6 +24,8 @@ from model.training.task import seed_for
 from model.training.tiny.stock import Stock
 
 SIGHT = ("backbone", "alignment")
+OBLONG = 0.3  # share of batches that show a part of the pictures
+YOUNG = 0.3  # share of windows that are not full yet
 
 
 class Locating(Localise):
@@ -50,19 +52,19 @@ class Locating(Localise):
             localiser.add_module(name, folded(part).to(precision))
 
     def batch(self, number: int) -> ClipBatch:
-        count = self.batch_size
+        count, stock = self.batch_size, self.stock
         rng = np.random.default_rng((self.options.seed, number))
+        part = draw_part(rng, stock.plan.side)
         frames, masks, sounding, examples = [], [], [], []
-        for clip, flip in zip(
-            rng.integers(len(self.stock), size=count), rng.random(count) < 0.5, strict=True
-        ):
-            track = int(rng.integers(self.stock.plan.soundtracks))
-            pictures = torch.from_numpy(self.stock.frames[clip].copy()).permute(0, 3, 1, 2)
-            drawn = torch.from_numpy(self.stock.masks(clip))
+        for clip in rng.integers(len(stock), size=count).tolist():
+            track, slots = int(rng.integers(stock.plan.soundtracks)), draw_slots(rng, stock.plan.seconds)
+            pictures = torch.from_numpy(stock.frames[clip][(slots, *part)]).permute(0, 3, 1, 2)
+            drawn = torch.from_numpy(stock.masks(clip)[:, slots][(slice(None), slice(None), *part)])
+            flip = rng.uniform() < 0.5
             frames.append(pictures.flip(-1) if flip else pictures)
             masks.append(padded(drawn.flip(-1) if flip else drawn))
-            sounding.append(torch.from_numpy(self.stock.sounding(clip, track).copy()))
-            examples.append(torch.from_numpy(self.stock.examples[clip, track].astype(np.float32)))
+            sounding.append(torch.from_numpy(stock.sounding(clip, track)[:, slots]))
+            examples.append(torch.from_numpy(stock.examples[clip, track][slots].astype(np.float32)))
         seen = torch.ones(count, len(frames[0]), dtype=torch.bool)
         return ClipBatch(
             frames=frames,
@@ -75,6 +77,23 @@ class Locating(Localise):
         whole = copy(self.module.localiser)
         whole._modules = self.module.localiser._modules | self.sight
         return {"localiser": whole}
+
+
+def draw_part(rng: np.random.Generator, side: int) -> tuple[slice, slice]:
+    """Rows and columns of the part of its pictures that a batch shows: at times no square, as films are."""
+    lengths = range(STRIDE * -(-3 * side // (5 * STRIDE)), side, STRIDE)
+    if rng.uniform() >= OBLONG or not lengths:
+        return slice(0, side), slice(0, side)
+    shorter = int(rng.choice(lengths))
+    start = int(rng.integers(side - shorter + 1))
+    narrow, whole = slice(start, start + shorter), slice(0, side)
+    return (narrow, whole) if rng.uniform() < 0.7 else (whole, narrow)
+
+
+def draw_slots(rng: np.random.Generator, seconds: int) -> list[int]:
+    """The second in each slot of a window: all in order, or as when a stream has just begun (`window.py`)."""
+    last = int(rng.integers(seconds - 1)) if seconds > 1 and rng.uniform() < YOUNG else seconds - 1
+    return [max(0, last - back) for back in reversed(range(seconds))]
 
 
 def folded(module: nn.Module) -> nn.Module:

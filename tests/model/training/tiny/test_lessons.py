@@ -22,7 +22,7 @@ from model.training.points import PointOptions
 from model.training.task import Task
 from model.training.tiny import naming
 from model.training.tiny.hearing import HearingOptions, HearingTask
-from model.training.tiny.locating import Locating
+from model.training.tiny.locating import Locating, draw_part, draw_slots
 from model.training.tiny.naming import NamingOptions, NamingTask
 from model.training.tiny.seeing import SeeingOptions, SeeingTask, Sight, evidence, square_about
 from model.training.tiny.stock import Stock
@@ -187,6 +187,20 @@ def test_locating_shows_all_objects_and_tells_which_sound(clips: Stock) -> None:
     assert sounding is not None
     for masks, sounds in zip(batch.targets.masks, sounding, strict=True):
         assert masks.shape[:2] == sounds.shape
+
+
+def test_windows_are_full_or_have_just_begun() -> None:
+    drawn = [tuple(draw_slots(np.random.default_rng(n), 5)) for n in range(200)]
+    begun = {(0, 0, 0, 0, 0), (0, 0, 0, 0, 1), (0, 0, 0, 1, 2), (0, 0, 1, 2, 3)}
+    assert set(drawn) == begun | {(0, 1, 2, 3, 4)}
+    assert 0.6 < drawn.count((0, 1, 2, 3, 4)) / 200 < 0.8
+
+
+def test_pictures_are_square_or_a_part_that_is_not() -> None:
+    drawn = [draw_part(np.random.default_rng(n), 160) for n in range(200)]
+    sizes = {(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in drawn}
+    assert sizes == {(160, 160), (96, 160), (128, 160), (160, 96), (160, 128)}
+    assert all(0 <= one.start < one.stop <= 160 for pair in drawn for one in pair)
 
 
 def test_locating_can_be_learnt_and_leaves_what_sees_and_hears_alone(clips: Stock) -> None:
