@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from model.world.art import Art, Sprite
 from model.world.backdrop import draw_backdrop
+from model.world.ink import inked
 from model.world.scene import Look, Purpose, Scene, Thing, chance
 
 FPS = 25
@@ -55,8 +56,12 @@ class Painter:
 def _prepared(sprite: Sprite, thing: Thing, side: int) -> NDArray[np.float32]:
     """The sprite as the thing looks, at about its size, with a free border; RGB times alpha, alpha 0 to 1."""
     scale = thing.path.size * side / max(sprite.shape[:2])
-    share = sprite[..., 3:].astype(np.float32) / 255
-    whole = np.concatenate([_recoloured(sprite, thing.look) * share, share], axis=-1)
+    whole = np.concatenate(
+        [_recoloured(sprite, thing.look), sprite[..., 3:].astype(np.float32) / 255], axis=-1
+    )
+    if (ink := thing.look.ink) is not None:
+        whole = inked(whole, ink.width, ink.colours, ink.pale)
+    whole[..., :3] *= whole[..., 3:]
     if thing.look.flip:
         whole = whole[:, ::-1]
     size = [max(2, round(length * scale)) for length in sprite.shape[1::-1]]

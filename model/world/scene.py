@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cache
 from typing import TypeVar
@@ -24,6 +24,7 @@ SPEAKING = (0.3, 0.4, 0.24, 0.06)  # chances of one to four visible things of a 
 SILENT = (0.4, 0.35, 0.25)  # chances of none to two other things
 GALLERY = (0.3, 0.35, 0.25, 0.1)  # chances of one to four things in a picture of the gallery ...
 SPEAKING_IN_GALLERY = 0.4  # ... and the share of them that are of a sounding kind
+INKED = 0.35  # share of the things in a gallery that are redrawn as by another artist
 _T = TypeVar("_T")
 
 
@@ -50,6 +51,15 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ink:
+    """A thing is redrawn with lines (`ink.py`)."""
+
+    width: float
+    colours: int
+    pale: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Look:
     """How a thing's sprite is changed."""
 
@@ -59,6 +69,7 @@ class Look:
     brightness: float
     outline: float  # width of a dark line around it, in parts of its size
     shadow: float  # darkness of what it throws upon all behind it
+    ink: Ink | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,13 +152,22 @@ def draw_gallery(seed: int, index: int, options: Options) -> Scene:
         seed=seed,
         index=index,
         options=options,
-        things=tuple(_draw_things(rng, seen, names, options)),
+        things=tuple(_at_times_inked(rng, thing) for thing in _draw_things(rng, seen, names, options)),
         offscreen="",
         turns=Turns(nothing, np.zeros(options.seconds, np.bool_)),
         camera=draw_camera(rng),
         light=draw_light(rng, options.side),
         levels=draw_levels(rng),
     )
+
+
+def _at_times_inked(rng: Generator, thing: Thing) -> Thing:
+    ink = Ink(
+        width=float(rng.uniform(0.012, 0.04)),
+        colours=int(rng.integers(3, 9)),
+        pale=float(rng.uniform(0, 0.5)),
+    )
+    return replace(thing, look=replace(thing.look, ink=ink)) if rng.uniform() < INKED else thing
 
 
 @cache

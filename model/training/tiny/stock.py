@@ -32,6 +32,7 @@ from model.world.turns import draw_turns
 Cast = Literal["clips", "gallery", "sounds"]
 VOICES, VOICE_SECONDS = 32, 4  # of each category in the bank that sound tracks are mixed from
 MOST_THINGS = 6
+EDITION = 2  # of the world: one more whenever the same plan makes other clips
 FEWEST_PIXELS = 60  # of a thing, for it to be worth showing
 SOUNDING_SHARE = 0.7  # of what is shown: there are six times as many kinds that never sound
 _Job = TypeVar("_Job")
@@ -132,7 +133,7 @@ def stock(folder: Path, plan: StockPlan, jobs: int, say: Callable[[str], None]) 
     Raises:
         ModelError: art is missing, or the folder cannot be written or holds another stock.
     """
-    told = json.loads(json.dumps(asdict(plan)))
+    told = json.loads(json.dumps(asdict(plan))) | {"edition": EDITION}
     marker = folder / "stock.json"
     if marker.is_file():
         found = json.loads(marker.read_text(encoding="utf-8"))
@@ -144,7 +145,7 @@ def stock(folder: Path, plan: StockPlan, jobs: int, say: Callable[[str], None]) 
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        facts = {"plan": told} | _render(partial, plan, jobs) | _score(partial, plan, jobs)
+        facts: dict[str, Any] = {"plan": told} | _render(partial, plan, jobs) | _score(partial, plan, jobs)
         (partial / marker.name).write_text(json.dumps(facts), encoding="utf-8")
         partial.replace(folder)
     except OSError as error:

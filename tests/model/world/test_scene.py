@@ -9,7 +9,7 @@ from model.errors import ModelError
 from model.world.art import ARTISTS, TEST, TRAIN
 from model.world.categories import catalogue
 from model.world.motion import MARGIN
-from model.world.scene import Options, draw_scene
+from model.world.scene import Options, draw_gallery, draw_scene
 
 SHAPES = ("shapes",)
 
@@ -79,3 +79,20 @@ def test_things_stay_in_the_picture() -> None:
 def test_unusable_options_are_refused_in_one_line(wrong: dict, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         Options(**wrong)
+
+
+def test_a_gallery_shows_things_of_any_kind_that_never_sound() -> None:
+    scenes = [draw_gallery(3, index, Options(split="mixed")) for index in range(300)]
+    counts = [len(scene.things) for scene in scenes]
+    assert set(counts) == {1, 2, 3, 4}
+    things = [thing for scene in scenes for thing in scene.things]
+    assert 0.3 < np.mean([thing.speaks for thing in things]) < 0.5
+    assert len({thing.name for thing in things if not thing.speaks}) > 150
+    assert not any(scene.turns.sounding.any() or scene.turns.offscreen.any() for scene in scenes)
+    assert 0.25 < np.mean([thing.look.ink is not None for thing in things]) < 0.45
+    assert draw_gallery(3, 7, Options(split="mixed")).things == scenes[7].things
+
+
+def test_the_worlds_own_clips_are_not_redrawn() -> None:
+    scenes = [draw_scene(3, index, Options(split="mixed")) for index in range(50)]
+    assert all(thing.look.ink is None for scene in scenes for thing in scene.things)
