@@ -30,8 +30,8 @@ def inked(sprite: NDArray[np.float32], width: float, colours: int, pale: float) 
     flat = np.zeros_like(rgb)
     for part in np.unique(parts):
         here = parts == part
-        flat[here] = rgb[here & inside].mean(axis=0) if (here & inside).any() else 0.0
-    flat += pale * (255 - flat)
+        flat[here] = rgb[here & inside].mean(axis=0) if (here & inside).any() else np.float32(0)
+    flat = flat + np.float32(pale) * (255 - flat)
     side = max(sprite.shape[:2])
     thick = max(1, round(width * side))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thick, thick))

@@ -56,9 +56,8 @@ class Painter:
 def _prepared(sprite: Sprite, thing: Thing, side: int) -> NDArray[np.float32]:
     """The sprite as the thing looks, at about its size, with a free border; RGB times alpha, alpha 0 to 1."""
     scale = thing.path.size * side / max(sprite.shape[:2])
-    whole = np.concatenate(
-        [_recoloured(sprite, thing.look), sprite[..., 3:].astype(np.float32) / 255], axis=-1
-    )
+    alpha = sprite[..., 3:].astype(np.float32) / np.float32(255)
+    whole: NDArray[np.float32] = np.concatenate([_recoloured(sprite, thing.look), alpha], axis=-1)
     if (ink := thing.look.ink) is not None:
         whole = inked(whole, ink.width, ink.colours, ink.pale)
     whole[..., :3] *= whole[..., 3:]
