@@ -105,7 +105,7 @@ class Training:
 
     def _stage(self, name: str, stage: StageConfig, done: Mapping[str, Path]) -> Path:
         """Trains a stage, or what is left of it; the path of its weights."""
-        folder, seed = self.out / name, self.config.settings.seed
+        folder, seed = self.out / name, self._seed(stage)
         until, weights = min(stage.steps, self.limit or stage.steps), folder / WEIGHTS
         settings = self._settings(stage)
         if is_done(weights, settings, until):
@@ -144,10 +144,13 @@ class Training:
 
     def _settings(self, stage: StageConfig) -> dict[str, Any]:
         """What decides what a stage learns; however the clips of a step are shared out, they are the same."""
-        inner = stage.model_dump(exclude={"batch", "accumulation", "initial"})
+        inner = stage.model_dump(exclude={"seed", "batch", "accumulation", "initial"})
         inner["clips_per_step"] = stage.batch * stage.accumulation * self.here.count
-        model = self.config.model.model_dump(exclude=RUNNING)
-        return json.loads(json.dumps({"seed": self.config.settings.seed, "model": model, "stage": inner}))
+        model = self.config.model.model_dump(include=KINDS[stage.task].of_model, exclude=RUNNING)
+        return json.loads(json.dumps({"seed": self._seed(stage), "model": model, "stage": inner}))
+
+    def _seed(self, stage: StageConfig) -> int:
+        return self.config.settings.seed if stage.seed is None else stage.seed
 
     def _require_nothing_later(self, name: str) -> None:
         """Raises `ModelError` if a stage that follows was trained upon an earlier state of this one."""

@@ -111,6 +111,8 @@ class StageConfig(Section):
 
     task: str
     """Which kind of stage it is."""
+    seed: Every | None = None
+    """Decides what it draws at random; as all stages unless given."""
     steps: Positive = 82_000
     """How many steps it has."""
     batch: Positive = 1

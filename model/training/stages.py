@@ -56,10 +56,16 @@ class Context:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of stage; `task` makes what it trains of its settings."""
+    """A kind of stage.
+
+    Attributes:
+        task: makes what it trains of its settings.
+        of_model: keys of the `model` section that decide what it learns; all of them unless told.
+    """
 
     config: type[StageConfig]
     task: Callable[[Any, Context], Task]
+    of_model: set[str] | None = None
 
 
 def localise(config: LocaliseConfig, context: Context) -> Localise:

@@ -125,8 +125,8 @@ def _earlier(context: Context, stage: str) -> Path:
 
 
 KINDS = {
-    "see": Kind(SeeConfig, see),
-    "hear": Kind(HearConfig, hear),
-    "name": Kind(NameConfig, name),
+    "see": Kind(SeeConfig, see, {"backbone", "audio_channels"}),
+    "hear": Kind(HearConfig, hear, {"audio_channels"}),
+    "name": Kind(NameConfig, name, {"clip"}),
     "locate": Kind(LocateConfig, locate),
 }
