@@ -2,9 +2,9 @@
 
     python -m benchmarks.ablations --base runs/tiny --data data/base data/novel --out runs/ablations
 
-`--base` is the folder of a finished training of configs/train/tiny.yaml: what sees, hears and names is
-taken from it, and only what a row changes is trained anew. Rows that are done are not done again, so the command
-can be stopped and given again, with more seeds or rows. What it finds is written to OUT/ablations.json, and to
+`--base` is the folder of a finished training of configs/train/tiny.yaml. What sees, hears and names is taken
+from it, and only what a row changes is trained anew. Rows that are done are not done again: the command can be
+stopped, and given again with more seeds or rows. What it finds is written to OUT/ablations.json, and to
 Markdown with `--write docs/ablations.md`.
 """
 

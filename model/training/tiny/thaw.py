@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -17,9 +19,20 @@ def thaw(module: nn.Module) -> None:
             thaw(child)
 
 
-def _thawed(frozen: FrozenBatchNorm) -> nn.BatchNorm2d:
-    norm = nn.BatchNorm2d(len(frozen.weight), eps=frozen.eps)
-    norm.num_batches_tracked = None  # a frozen one has no such entry
+class LearningNorm(nn.BatchNorm2d):
+    """Batch normalisation with the entries of a frozen one: batches are not counted."""
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__(channels, eps=eps)
+        self.num_batches_tracked = None
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        # The library's own adds the counter that it takes for missing.
+        nn.Module._load_from_state_dict(self, *args)
+
+
+def _thawed(frozen: FrozenBatchNorm) -> LearningNorm:
+    norm = LearningNorm(len(frozen.weight), frozen.eps)
     with torch.no_grad():
         for name in ("weight", "bias", "running_mean", "running_var"):
             getattr(norm, name).copy_(getattr(frozen, name))

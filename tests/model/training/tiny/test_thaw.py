@@ -35,3 +35,6 @@ def test_it_learns_and_can_be_put_back() -> None:
     assert thawed.get_parameter("res2.0.conv1.norm.weight").grad is not None
     assert not torch.equal(thawed.state_dict()["res2.0.conv1.norm.running_mean"], before)
     frozen.load_state_dict(thawed.state_dict())
+    again = network()
+    thaw(again)
+    again.load_state_dict(dict(thawed.state_dict()))  # as a checkpoint holds it
