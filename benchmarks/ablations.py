@@ -2,8 +2,8 @@
 
     python -m benchmarks.ablations --base runs/tiny --data data/base data/novel --out runs/ablations
 
-`--base` is the folder of a finished training of configs/train/tiny.yaml. What sees, hears and names is taken
-from it, and only what a row changes is trained anew. Rows that are done are not done again: the command can be
+`--base` is the folder of a finished training of configs/train/tiny.yaml. What sees, hears and names is from
+there, and only what a row changes is trained anew. Rows that are done are not done again: the command can be
 stopped, and given again with more seeds or rows. What it finds is written to OUT/ablations.json, and to
 Markdown with `--write docs/ablations.md`.
 """
