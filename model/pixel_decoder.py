@@ -46,7 +46,8 @@ class DeformableAttention(nn.Module):
         weights = across(self.attention_weights, query).float().view(b, self.heads, -1, p).softmax(2)
         weights = weights.view(b, self.heads, self.levels, self.points, p)
         offsets = across(self.sampling_offsets, query).float().view(*weights.shape[:4], 2, p)
-        gather = self.sampled if torch.is_grad_enabled() else self.summed
+        learns = any(x.requires_grad for x in (values, offsets, weights))
+        gather = self.sampled if learns else self.summed
         return self.output_proj(gather(values, sizes, centres, offsets, weights).view(b, p, c))
 
     def sampled(

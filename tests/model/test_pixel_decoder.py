@@ -57,16 +57,21 @@ def sampled(
     return layer.output_proj(seen.flatten(2))
 
 
+@pytest.mark.parametrize("learns", [False, True])  # which decides how it is computed
 @pytest.mark.parametrize("reach", [0.0, 1.0, 8.0])  # offsets none, as usual, and mostly out of the picture
 @pytest.mark.parametrize("sizes", [SIZES, [(3, 5)], [(1, 1), (2, 1), (5, 3)]])
-def test_deformable_attention_samples_every_level(sizes: list[tuple[int, int]], reach: float) -> None:
+def test_deformable_attention_samples_every_level(
+    sizes: list[tuple[int, int]], reach: float, learns: bool
+) -> None:
     layer = filled(DeformableAttention(CHANNELS, HEADS, len(sizes), POINTS))
     with torch.no_grad():
         layer.sampling_offsets.weight.mul_(10 * reach)
         layer.sampling_offsets.bias.mul_(reach)
     p = sum(h * w for h, w in sizes)
+    layer.requires_grad_(learns)
     query, tokens = random(2, p, CHANNELS), random(2, p, CHANNELS, seed=1)
     found = layer(query, tokens, sizes, pixel_centres(sizes, tokens.device))
+    assert found.requires_grad == learns
     torch.testing.assert_close(found, sampled(layer, query, tokens, sizes), rtol=1e-5, atol=1e-5)
 
 
