@@ -33,17 +33,21 @@ BACKBONES: dict[Backbone, Callable[[], ResNet | Swin]] = {
 }
 
 
-def normalised(images: Tensor) -> Tensor:
+def standardise(images: Tensor) -> Tensor:
     """RGB (B, 3, H, W), 0 to 255, with the mean and spread of photographs taken out; float32."""
     mean = torch.tensor(PIXEL_MEAN, device=images.device)[:, None, None]
     std = torch.tensor(PIXEL_STD, device=images.device)[:, None, None]
     return (images.float() - mean) / std
 
 
+def padded(x: Tensor) -> Tensor:
+    """Pictures or masks (..., H, W), zero-padded right and bottom to multiples of 32."""
+    return F.pad(x, (0, -x.shape[-1] % STRIDE, 0, -x.shape[-2] % STRIDE))
+
+
 def normalise(images: Tensor) -> Tensor:
-    """RGB (B, 3, H, W) uint8 to float32, then zero-padded right and bottom to multiples of 32."""
-    h, w = images.shape[-2:]
-    return F.pad(normalised(images), (0, -w % STRIDE, 0, -h % STRIDE))
+    """RGB (B, 3, H, W) uint8 as the localiser takes it: standardised, then padded."""
+    return padded(standardise(images))
 
 
 class Localiser(nn.Module):

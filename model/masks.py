@@ -35,7 +35,8 @@ def frame_logits(logits: np.ndarray, padded: Size, image: Size, frame: Size) -> 
 
 
 def upsampled(x: Tensor, size: Size) -> Tensor:
-    """(N, h, w) to (N, H, W), bilinear."""
-    if not len(x):
-        return x.new_zeros(0, *size)
-    return F.interpolate(x[None], size, mode="bilinear", align_corners=False)[0]
+    """(..., h, w) to (..., H, W), bilinear."""
+    if not x.numel():
+        return x.new_zeros(*x.shape[:-2], *size)
+    fine = F.interpolate(x.flatten(0, -3)[None], size, mode="bilinear", align_corners=False)[0]
+    return fine.unflatten(0, x.shape[:-2])

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from model.classifier import OpenVocabularyClassifier, paint, reference_pairs
 from model.crops import crop_regions, valid_regions
 from model.localiser import Localiser, normalise
+from model.masks import upsampled
 
 
 @torch.inference_mode()
@@ -39,7 +39,7 @@ def label_clip(
     """
     padded = normalise(images)
     logits = localiser(padded[None], audio[None]).mask_logits()[0].float().cpu()  # (N, T, H / 4, W / 4)
-    whole = enlarged(logits, (padded.shape[-2], padded.shape[-1]))
+    whole = upsampled(logits, (padded.shape[-2], padded.shape[-1]))
     soft = whole.sigmoid().transpose(0, 1)  # the padding stays on, as in the published crops
     valid = valid_regions(soft)
     size = classifier.image_size
@@ -49,10 +49,5 @@ def label_clip(
     height, width = images.shape[-2:]
     masks = torch.zeros(len(whole), len(images), *frame_size, dtype=torch.bool)
     for query in {pair.query for pair in pairs}:
-        masks[query] = enlarged(whole[query : query + 1, :, :height, :width], frame_size)[0] > 0
+        masks[query] = upsampled(whole[query : query + 1, :, :height, :width], frame_size)[0] > 0
     return paint(pairs, masks)
-
-
-def enlarged(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, T, h, w) to (N, T, *size), bilinear."""
-    return F.interpolate(masks, size, mode="bilinear", align_corners=False)

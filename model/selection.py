@@ -25,6 +25,18 @@ class Candidates:
     scores: Tensor  # (n,) sounding score
     queries: Tensor  # (n, C) who it is
     mask_logits: Tensor  # (n, T, H / 4, W / 4)
+    indices: Tensor  # (n,) which of the decoder's queries
+
+    @classmethod
+    def of(cls, sounding: Sounding, scores: Tensor, indices: Tensor) -> Candidates:
+        """These of a window's queries (batch of one), with the scores (N,) of all."""
+        logits = sounding.mask_logits(queries=indices)[0]
+        return cls(
+            scores[indices].float().cpu(),
+            sounding.queries[0, indices].float().cpu(),
+            logits.float().cpu(),
+            indices.cpu(),
+        )
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -83,17 +95,10 @@ def select(
     chosen, there = chosen[enough], there[enough]
     if by_sound:
         chosen = chosen[suppress(there.sigmoid(), nms_iou)[:max_objects]]
-    logits = sounding.mask_logits(queries=chosen)[0]
-    return Candidates(
-        scores[chosen].float().cpu(), sounding.queries[0, chosen].float().cpu(), logits.float().cpu()
-    )
+    return Candidates.of(sounding, scores, chosen)
 
 
 def none_of(sounding: Sounding) -> Candidates:
     """No candidates, in the shapes of this window."""
-    nobody = torch.arange(0)
-    return Candidates(
-        torch.empty(0),
-        sounding.queries[0, nobody].float().cpu(),
-        sounding.mask_logits(queries=nobody)[0].float().cpu(),
-    )
+    scores = sounding.scores[0]
+    return Candidates.of(sounding, scores, torch.arange(0, device=scores.device))

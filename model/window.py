@@ -7,6 +7,7 @@ is remembered once and never computed again.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -62,3 +63,15 @@ class SlidingWindow:
 def fill(slots: list[Remembered]) -> int:
     """How many slots hold a snippet of their own, not a repeated one."""
     return 1 + sum(a.seq != b.seq for a, b in pairwise(slots))
+
+
+def clip_windows(count: int, length: int) -> Iterator[tuple[list[int], int]]:
+    """Cuts `count` frames of a clip into windows of `length`: positions, and the place of the first new one.
+
+    Each frame is new once. Frames that are left over come with as many as it takes of those before, and a
+    clip that is too short begins with its first frame repeated, as a stream does. 7 by 5: 0 to 4, then 2 to
+    6 of which 5 and 6 are new; 2 by 5: 0, 0, 0, 0, 1 of which the last two are.
+    """
+    for done in range(0, count, length):
+        start = min(done, count - length)
+        yield [max(0, position) for position in range(start, start + length)], done - start

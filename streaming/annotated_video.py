@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.level import SILENCE_DBFS
 from model.rle import decode_mask
 from streaming.errors import UserError
 from streaming.messages import Message, Preview, Result
@@ -29,7 +30,6 @@ NS = 1_000_000_000
 SOUND_SLACK_S = 0.001
 METER_SPAN_S = 0.08
 METER_FALL_DB_PER_S = 40.0
-SILENCE_DBFS = -120.0
 
 Place = tuple[int, int]
 """Generation and number of a snippet: the order of the stream."""

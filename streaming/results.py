@@ -18,13 +18,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Self
 
+from model.level import SILENCE_DBFS
 from model.rle import check_rle
 from streaming.errors import UserError
 from streaming.messages import Result
 
 RESULTS_VERSION = 1
 TIMING_KEYS = ("stage_ms", "latency_ms", "wall_time")
-SILENCE_DBFS = -120.0
 """The level written for digital silence, whose true level JSON cannot hold."""
 
 log = logging.getLogger(__name__)

@@ -20,6 +20,7 @@ from typing import Literal
 from model.data.categories import Categories, read_categories
 from model.data.clips import ClipFiles, ClipSet
 from model.data.files import Row, existing, frames_in, number_of, read_rows
+from model.data.sidecar import sidecar_beside
 from model.data.truth import LabelMaps, OneObject
 from model.errors import ModelError
 
@@ -83,22 +84,35 @@ def read_semantic(root: Path, split: Split, labels: Sequence[str] = LABELS) -> C
         home = folder / entry.label / entry.uid
         for name in entry.classes:
             categories.id_of(name, entry.where)
-        frames = tuple(frames_in(home / "frames"))
-        supervised = supervised_frames(entry.label, split, len(frames))
-        files.append(
-            ClipFiles(
-                uid=entry.uid,
-                label=entry.label,
-                frames=frames,
-                seconds=tuple(number_of(frame) for frame in frames),
-                audio=existing(home / "audio.wav", "the clip's sound"),
-                classes=entry.classes,
-                supervised=supervised,
-                truth=LabelMaps(label_maps_of(frames, supervised, home), known, known),
-            )
-        )
+        files.append(labelled_clip(entry, home, frames_in(home / "frames"), known, known))
     wanted = f"clips of split {split} labelled {' or '.join(labels)}"
     return _some(files, folder / METADATA, wanted, categories)
+
+
+def labelled_clip(
+    entry: Entry, home: Path, frames: Sequence[Path], counted: frozenset[int], known: frozenset[int]
+) -> ClipFiles:
+    """A clip whose truth is label maps, in its folder `home` with its sound.
+
+    Args:
+        counted: the categories whose pixels are no background, of all that are `known`.
+
+    Raises:
+        ModelError: a file is missing.
+    """
+    supervised = supervised_frames(entry.label, entry.split, len(frames))
+    audio = existing(home / "audio.wav", "the clip's sound")
+    return ClipFiles(
+        uid=entry.uid,
+        label=entry.label,
+        frames=tuple(frames),
+        seconds=tuple(number_of(frame) for frame in frames),
+        audio=audio,
+        classes=entry.classes,
+        supervised=supervised,
+        truth=LabelMaps(label_maps_of(frames, supervised, home), counted, known),
+        things=sidecar_beside(audio),
+    )
 
 
 def label_maps_of(frames: Sequence[Path], supervised: Sequence[bool], home: Path) -> tuple[Path, ...]:

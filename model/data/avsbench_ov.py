@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from model.data.avsbench import LABELS, METADATA, Split, label_maps_of, read_metadata, supervised_frames
+from model.data.avsbench import LABELS, METADATA, Split, labelled_clip, read_metadata, supervised_frames
 from model.data.categories import Categories, read_categories
 from model.data.clips import ClipFiles, ClipSet
 from model.data.files import existing, field, frames_in, in_order, number_of, read_json
 from model.data.sidecar import sidecar_beside
-from model.data.truth import LabelMaps, Track, Tracks
+from model.data.truth import Track, Tracks
 from model.errors import ModelError
 
 IMAGES = "AVSBench-openvoc"
@@ -51,24 +51,9 @@ def _tested(root: Path, categories: Categories) -> list[ClipFiles]:
     for home in homes:
         if (entry := metadata.get(home.name)) is None:
             raise ModelError(f"{root / SEMANTIC / METADATA}: {home.name}: found no line, expected one")
-        frames = tuple(frames_in(home))
         listed = frozenset(categories.id_of(name, entry.where) for name in entry.classes)
-        supervised = (True,) * len(frames)
         truth_home = root / SEMANTIC / entry.label / home.name
-        audio = existing(truth_home / "audio.wav", "the clip's sound")
-        files.append(
-            ClipFiles(
-                uid=home.name,
-                label=entry.label,
-                frames=frames,
-                seconds=tuple(number_of(frame) for frame in frames),
-                audio=audio,
-                classes=entry.classes,
-                supervised=supervised,
-                truth=LabelMaps(label_maps_of(frames, supervised, truth_home), listed, known),
-                things=sidecar_beside(audio),
-            )
-        )
+        files.append(labelled_clip(entry, truth_home, frames_in(home), listed, known))
     return files
 
 

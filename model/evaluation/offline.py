@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.audio_mask_dec import Sounding
 from model.data.clips import Clip
 from model.evaluation.answers import Answer, Claim
 from model.evaluation.parts import Parts, answer_of
@@ -18,7 +17,8 @@ from model.localiser import normalise
 from model.masks import frame_logits, soft_masks
 from model.naming import Namer
 from model.reference import label_clip
-from model.selection import Candidates, select
+from model.selection import select
+from model.window import clip_windows
 
 Size = tuple[int, int]
 
@@ -33,7 +33,7 @@ class Chosen:
 
 
 class Offline:
-    """Answers for whole clips, cut into `windows` that know nothing of each other, as in the reference.
+    """Answers for whole clips, cut into `clip_windows` that know nothing of each other, as in the reference.
 
     By sounding score, a query is claimed in the frames in which its score reaches `sounding_on`, and named
     by what CLIP saw of it in all of them. By class score, the published decision is taken
@@ -50,7 +50,7 @@ class Offline:
         images = self.parts.images(clip)
         heard = self.parts.embeddings(clip.examples(self.parts.audio_grid))
         answers = []
-        for positions, first_new in windows(len(images), self.parts.window):
+        for positions, first_new in clip_windows(len(images), self.parts.window):
             shown, audio = images[positions], heard[positions]
             if self.parts.live.selection == "class-score":
                 answers += self._published(shown, audio, clip.size)[first_new:]
@@ -80,7 +80,7 @@ class Offline:
                 snippet=slot,
             )
             logits = candidates.mask_logits[:, slot].numpy()
-            chosen.append(Chosen(queries_of(candidates, sounding), candidates.scores.tolist(), logits))
+            chosen.append(Chosen(candidates.indices.tolist(), candidates.scores.tolist(), logits))
         return chosen
 
     def _names(
@@ -114,25 +114,6 @@ class Offline:
             claims = [Claim(labels == number, 1.0, parts.words[number - 1]) for number in numbers]
             answers.append(Answer.of(claims, frame))
         return answers
-
-
-def windows(count: int, length: int) -> Iterator[tuple[list[int], int]]:
-    """Cuts `count` frames into windows of `length`: positions, and the place of the first that is new.
-
-    Each frame is new once. Frames that are left over come with as many as it takes of those before, and a
-    clip that is too short begins with its first frame repeated, as a stream does. 7 by 5: 0 to 4, then 2 to
-    6 of which 5 and 6 are new; 2 by 5: 0, 0, 0, 0, 1 of which the last two are.
-    """
-    for done in range(0, count, length):
-        start = min(done, count - length)
-        yield [max(0, position) for position in range(start, start + length)], done - start
-
-
-def queries_of(candidates: Candidates, sounding: Sounding) -> list[int]:
-    """Which of the queries the candidates are."""
-    everyone = sounding.queries[0].float().cpu()
-    same = (candidates.queries[:, None] == everyone).all(dim=-1)  # (n, N)
-    return same.int().argmax(dim=1).tolist()
 
 
 def padded_size(logits: NDArray[np.float32]) -> Size:

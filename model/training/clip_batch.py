@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from model.data.clips import Clip
-from model.localiser import STRIDE, normalise
+from model.localiser import normalise, padded
 from model.options import AudioGrid
 from model.training.losses import Targets
 
@@ -45,7 +44,7 @@ class ClipBatch:
             frames=[torch.from_numpy(clip.frames).permute(0, 3, 1, 2).contiguous() for clip in clips],
             examples=torch.stack([clip.examples(grid) for clip in clips]),
             targets=Targets(
-                masks=[F.pad(x, (0, -x.shape[-1] % STRIDE, 0, -x.shape[-2] % STRIDE)) for x in masks],
+                masks=[padded(x) for x in masks],
                 supervised=torch.stack([torch.from_numpy(clip.supervised) for clip in clips]),
             ),
             seeds=list(seeds),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from model.audio_mask_dec import Sounding
-from model.data.clips import Clip
+from model.masks import upsampled
 
 SOUNDS_ABOVE = 0.5  # of the sounding score
 TINT = (255, 64, 160)
@@ -20,22 +17,9 @@ def masks_told(sounding: Sounding, size: tuple[int, int]) -> Tensor:
     told = []
     for t, scores in enumerate(sounding.snippet_scores[0].unbind(-1)):
         logits = sounding.mask_logits(slice(t, t + 1), scores > SOUNDS_ABOVE)[0, :, 0].float()
-        fine = [F.interpolate(x[None, None], scale_factor=4, mode="bilinear")[0, 0] > 0 for x in logits]
-        nothing = torch.zeros(
-            4 * logits.shape[-2], 4 * logits.shape[-1], dtype=torch.bool, device=logits.device
-        )
-        told.append(torch.stack([nothing, *fine]).any(0)[: size[0], : size[1]])
+        fine = upsampled(logits, (4 * logits.shape[-2], 4 * logits.shape[-1])) > 0
+        told.append(fine.any(0)[: size[0], : size[1]])
     return torch.stack(told)
-
-
-def windows(clip: Clip, length: int) -> Iterator[tuple[Clip, int]]:
-    """A clip cut into clips of so many frames, and how many of them are its own: the last one repeats."""
-    frames = len(clip.frames)
-    for start in range(0, frames, length):
-        yield (
-            clip.take([min(place, frames - 1) for place in range(start, start + length)]),
-            min(length, frames - start),
-        )
 
 
 def overlaps(told: Tensor, truth: Tensor, supervised: Tensor) -> list[float]:

@@ -18,9 +18,10 @@ from model.data.clips import Clip, ClipSet
 from model.localiser import Localiser
 from model.options import AudioGrid
 from model.training.clip_batch import ClipBatch
-from model.training.examining import masks_told, overlaps, side_by_side, windows
+from model.training.examining import masks_told, overlaps, side_by_side
 from model.training.losses import Criterion, Losses, LossOptions, Totals
 from model.training.task import Task, seed_for
+from model.window import clip_windows
 
 
 class Localising(nn.Module):
@@ -121,11 +122,12 @@ class Localise(Task):
         for files in self.held_out.files[: self.options.validation_clips] if self.held_out else ():
             whole = files.load()
             whole = augmented(whole, self.options.short_side, self.options.max_side, flip=False)
-            for clip, own in windows(whole, self.module.localiser.options.window):
+            for positions, first_new in clip_windows(len(whole.frames), self.module.localiser.options.window):
+                clip = whole.take(positions)
                 batch = ClipBatch.of([clip], [0], self.options.audio_grid).to(self._device)
-                told = masks_told(self._answer(batch), whole.size)[:own].cpu()
-                truth = torch.from_numpy(clip.masks).any(0)[:own]
-                found += overlaps(told, truth, torch.from_numpy(clip.supervised)[:own])
+                told = masks_told(self._answer(batch), whole.size)[first_new:].cpu()
+                truth = torch.from_numpy(clip.masks).any(0)[first_new:]
+                found += overlaps(told, truth, torch.from_numpy(clip.supervised)[first_new:])
         return {"j": sum(found) / len(found)} if found else {}
 
     def pictures(self, batch: ClipBatch) -> dict[str, Tensor]:

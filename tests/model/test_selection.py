@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -53,6 +54,7 @@ def chosen(
     )
     numbers = found.queries.argmax(-1).tolist()
     assert len(found) == len(numbers)
+    assert found.indices.tolist() == numbers
     torch.testing.assert_close(found.scores, window.scores[0, numbers], rtol=0, atol=1e-6)
     torch.testing.assert_close(found.mask_logits, window.mask_logits()[0, numbers])
     return numbers
@@ -160,3 +162,20 @@ def test_by_class_score_every_query_with_a_mask_passes() -> None:
     all_seen = [0, 1, 2, 4]  # doubles, unlikely ones and single pixels among them, but not the empty one
     assert chosen(window, "class-score") == all_seen
     assert chosen(window, "class-score", threshold=1.0, min_area=0.5, max_objects=1, nms_iou=0.0) == all_seen
+
+
+def test_with_a_gate_each_snippet_has_its_own_objects() -> None:
+    gates = torch.full((1, 4, T), -20.0)
+    gates[0, 0, 0] = gates[0, 1, -1] = gates[0, 2, :] = 20.0
+    window = replace(sounding([0.9, 0.8, 0.2, 0.7], APART), gate_logits=gates)
+
+    def at(snippet: int) -> list[int]:
+        found = select(
+            window, (4 * HEIGHT, 4 * WIDTH), selection="sounding", threshold=0.35, nms_iou=0.6,
+            min_area=0.001, max_objects=20, snippet=snippet,
+        )  # fmt: skip
+        return found.indices.tolist()
+
+    assert at(0) == [0]
+    assert at(-1) == [1]
+    assert at(1) == []

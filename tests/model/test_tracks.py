@@ -64,6 +64,7 @@ class World:
             torch.stack([torch.stack([self.mask_logits(thing, s) for s in seqs]) for thing in heard])
             if heard
             else torch.zeros(0, T, HEIGHT, WIDTH),
+            torch.arange(len(heard)),
         )
         sightings = self.tracker.update(candidates, seqs)
         assert [s.track_id for s in sightings] == sorted(s.track_id for s in sightings)
@@ -141,7 +142,8 @@ def test_ids_count_up_and_are_never_used_twice() -> None:
     tracker = Tracker(TrackOptions(keep_snippets=0), first_id=7)
     given = []
     for seq in range(4):
-        candidates = Candidates(torch.tensor([0.9]), torch.ones(1, CHANNELS), torch.zeros(1, 1, 2, 2))
+        masks = torch.zeros(1, 1, 2, 2)
+        candidates = Candidates(torch.tensor([0.9]), torch.ones(1, CHANNELS), masks, torch.arange(1))
         given += [s.track_id for s in tracker.update(candidates, [seq])]
     assert given == [7, 8, 9, 10]
     assert tracker.next_id == 11
@@ -154,6 +156,7 @@ def test_the_first_sighting_is_told_apart() -> None:
         torch.tensor([0.9]),
         world.embedding(world.things[0])[None],
         torch.stack([world.mask_logits(world.things[0], 0)] * T)[None],
+        torch.arange(1),
     )
     assert [s.new for s in world.tracker.update(candidates, seqs)] == [True]
     assert [s.new for s in world.tracker.update(candidates, seqs)] == [False]

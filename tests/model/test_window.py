@@ -15,7 +15,7 @@ from model.live import LiveLocaliser
 from model.localiser import Localiser, normalise
 from model.options import LocaliserOptions
 from model.tracks import TrackOptions
-from model.window import SECOND_NS, Remembered, SlidingWindow, fill
+from model.window import SECOND_NS, Remembered, SlidingWindow, clip_windows, fill
 from tests.model.small import pictures, small_localiser, sounds
 
 NOTHING = Memory(torch.zeros(0), [], [], [], torch.zeros(0), [])
@@ -224,3 +224,20 @@ def test_the_streamed_answer_is_the_whole_clips_at_full_size() -> None:
     expected = whole_clip(localiser, images, audio, [0, 2, 4, 6, 8])  # the same five snippets at either hop
     agree(stream(localiser, images, audio, 0.5)[-1], expected, BOUND)
     agree(stream(localiser, images[::2], audio[::2], 1.0)[-1], expected, BOUND)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (5, [([0, 1, 2, 3, 4], 0)]),
+        (10, [([0, 1, 2, 3, 4], 0), ([5, 6, 7, 8, 9], 0)]),
+        (7, [([0, 1, 2, 3, 4], 0), ([2, 3, 4, 5, 6], 3)]),
+        (6, [([0, 1, 2, 3, 4], 0), ([1, 2, 3, 4, 5], 4)]),
+        (2, [([0, 0, 0, 0, 1], 3)]),
+        (1, [([0, 0, 0, 0, 0], 4)]),
+    ],
+)
+def test_clips_are_cut_into_windows(count: int, expected: list[tuple[list[int], int]]) -> None:
+    assert list(clip_windows(count, 5)) == expected
+    new = [position for positions, first in clip_windows(count, 5) for position in positions[first:]]
+    assert new == list(range(count))

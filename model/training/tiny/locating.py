@@ -11,12 +11,11 @@ from copy import copy, deepcopy
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from model.ears import Ears
 from model.layers import Conv
-from model.localiser import STRIDE, Localiser
+from model.localiser import STRIDE, Localiser, padded
 from model.training.clip_batch import ClipBatch
 from model.training.localise import Localise, LocaliseOptions, Localising
 from model.training.losses import Targets
@@ -103,8 +102,3 @@ def folded(module: nn.Module) -> nn.Module:
         if isinstance(part, Conv):
             part.fold()
     return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def padded(masks: Tensor) -> Tensor:
-    """To multiples of 32, right and bottom, as the pictures will be."""
-    return F.pad(masks, (0, -masks.shape[-1] % STRIDE, 0, -masks.shape[-2] % STRIDE))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.alignment import Alignment
-from model.localiser import BACKBONES, normalised
+from model.localiser import BACKBONES, standardise
 from model.options import LocaliserOptions
 from model.training.task import Task, seed_for
 from model.training.tiny.colours import recoloured
@@ -67,7 +67,7 @@ class Seeing(nn.Module):
     def forward(self, batch: tuple[Tensor, Tensor], totals: None) -> dict[str, Tensor]:
         """Images (B, 3, H, W) float, 0 to 255, and tags (B, tags) bool."""
         images, present = batch
-        maps = self.sight.backbone(normalised(images).contiguous(memory_format=torch.channels_last))
+        maps = self.sight.backbone(standardise(images).contiguous(memory_format=torch.channels_last))
         seen = self.sight.alignment(maps[1:])
         if seen.shape[-1] > 12:  # as well learnt on a coarser map, at a quarter of the cost
             seen = F.avg_pool2d(seen, 2)

@@ -13,30 +13,13 @@ from torch.nn import functional as F
 from model.audio_mask_dec import Memory, Sounding
 from model.crops import crop_objects
 from model.data.clips import Clip
-from model.evaluation.offline import Offline, windows
+from model.evaluation.offline import Offline
 from model.evaluation.parts import Parts
 from model.labels import TrackMask, look_quality
 from model.localiser import normalise
 from model.reference import label_clip
 from model.selection import select
 from tests.model.evaluation.small_parts import EASY, noisy, parts_of, same
-
-
-@pytest.mark.parametrize(
-    ("count", "expected"),
-    [
-        (5, [([0, 1, 2, 3, 4], 0)]),
-        (10, [([0, 1, 2, 3, 4], 0), ([5, 6, 7, 8, 9], 0)]),
-        (7, [([0, 1, 2, 3, 4], 0), ([2, 3, 4, 5, 6], 3)]),
-        (6, [([0, 1, 2, 3, 4], 0), ([1, 2, 3, 4, 5], 4)]),
-        (2, [([0, 0, 0, 0, 1], 3)]),
-        (1, [([0, 0, 0, 0, 0], 4)]),
-    ],
-)
-def test_clips_are_cut_into_windows(count: int, expected: list[tuple[list[int], int]]) -> None:
-    assert list(windows(count, 5)) == expected
-    new = [position for positions, first in windows(count, 5) for position in positions[first:]]
-    assert new == list(range(count))
 
 
 def decoded(parts: Parts, clip: Clip) -> tuple[torch.Tensor, Sounding]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.data.augment import Augmentation
 from model.training.clip_batch import ClipBatch
-from model.training.examining import masks_told, overlaps, side_by_side, windows
+from model.training.examining import masks_told, overlaps, side_by_side
 from model.training.localise import Localise
 from model.training.losses import Criterion, Totals
 from model.training.optimiser import OptimiserOptions
@@ -142,12 +142,23 @@ def test_without_held_out_clips_there_is_no_score() -> None:
     assert localise().validate() == {}
 
 
-def test_validation_looks_at_every_frame_once() -> None:
-    clip = Drawn(1, (40, 64), 1, (True,) * 5).load()
-    parts = list(windows(clip, 3))
-    assert [(part.seconds, own) for part, own in parts] == [((0, 1, 2), 3), ((3, 4, 4), 2)]
-    (whole,) = windows(clip, 5)
-    assert whole[0].seconds == (0, 1, 2, 3, 4)
+def test_validation_looks_at_every_frame_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = localise(validation_clips=1)
+    task.held_out = clip_set(Drawn(1, (40, 64), 1, (True,) * 5))
+    window = task.module.localiser.options.window
+    assert 5 % window, "a test in which windows do not overlap shows little"
+    shown: list[int] = []
+
+    def counted(told: Tensor, truth: Tensor, supervised: Tensor) -> list[float]:
+        assert len(told) == len(truth) == len(supervised)
+        shown.append(len(told))
+        return overlaps(told, truth, supervised)
+
+    monkeypatch.setattr("model.training.localise.overlaps", counted)
+    task.module.eval()
+    with torch.no_grad():
+        task.validate()
+    assert shown == [window, 5 - window]
 
 
 def test_validation_counts_so_many_clips(monkeypatch: pytest.MonkeyPatch) -> None:
