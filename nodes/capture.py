@@ -61,9 +61,8 @@ class CaptureStage:
         raise UserError(f"the capture node knows no request {name!r}")
 
     def stats(self) -> dict[str, Any]:
-        duration = getattr(self.source, "duration_s", None)
-        counters = self.end.counters if self.end else getattr(self.source, "counters", {})
-        return {"snippets": self.snippets, "duration_s": duration, **counters}
+        counters = self.end.counters if self.end else self.source.counters
+        return {"snippets": self.snippets, "duration_s": self.source.duration_s, **counters}
 
 
 def run_capture(
@@ -108,5 +107,5 @@ def _stopped(stage: CaptureStage, last: Message | None, clock: Clock) -> End:
         t_ns=last.t_ns if last else 0,
         emitted_ns=clock.wall_ns(),
         reason="stopped",
-        counters=getattr(stage.source, "counters", {}),
+        counters=stage.source.counters,
     )

@@ -26,6 +26,12 @@ class Source(Protocol):
     source_id: str
     live: bool  # material comes when it comes; False: it can be read at any pace
     overflow: Overflow  # what its link should do when the consumer is slower
+    duration_s: float  # how long it is; 0 where nobody knows
+
+    @property
+    def counters(self) -> dict[str, int | float | str]:
+        """What has come so far, and in which state it is, for the status and the summary; from any thread."""
+        ...
 
     def __iter__(self) -> Iterator[Snippet | Preview | End]: ...
 

@@ -46,6 +46,7 @@ class FileSource:
     start_s: where to begin, in stream time.
     video_stream, audio_stream: index in the file of the stream to take; None for FFmpeg's own choice.
     threads: of the video decoder.
+    generation: number of the first one.
 
     `duration_s` is how long the file says it is, in stream time; 0 when it does not say.
 
@@ -69,6 +70,7 @@ class FileSource:
         video_stream: int | None = None,
         audio_stream: int | None = None,
         threads: int = 1,
+        generation: int = 0,
     ):
         self.source_id = source_id
         self.path = Path(path)
@@ -89,6 +91,7 @@ class FileSource:
                 has_sound=self._has_sound,
                 origin_ns=self._start_ns,
                 strip=self._strip_format if preview else None,
+                generation=generation,
             )
             self._file.video.codec_context.thread_count = threads
             self._file.seek(start_s)
@@ -108,7 +111,7 @@ class FileSource:
         self._frames = self._corrupt_packets = self._read_errors = 0
 
     @property
-    def counters(self) -> dict[str, int | float]:
+    def counters(self) -> dict[str, int | float | str]:
         """What has been read so far; `gaps` are the snippets that carry the flag."""
         return {
             "frames": self._frames,
