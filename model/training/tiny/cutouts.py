@@ -32,7 +32,8 @@ def misdrawn(rng: np.random.Generator, mask: NDArray[np.bool_]) -> NDArray[np.fl
     square = np.ones((3, 3), np.uint8)
     manner = rng.uniform()
     if manner < 0.3 and mask.sum() > 400:
-        drawn = np.asarray(cv2.erode(drawn, square, iterations=int(rng.integers(1, 3))), np.float32)
+        thinner = np.asarray(cv2.erode(drawn, square, iterations=int(rng.integers(1, 3))), np.float32)
+        drawn = thinner if thinner.any() else drawn  # nothing is left of a thing that is all thin lines
     elif 0.3 <= manner < 0.6:
         drawn = np.asarray(cv2.dilate(drawn, square, iterations=int(rng.integers(1, 4))), np.float32)
     if rng.uniform() < 0.25:

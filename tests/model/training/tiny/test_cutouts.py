@@ -28,7 +28,9 @@ def test_a_cut_out_is_about_what_the_classifier_is_shown(radius: int) -> None:
 
 
 def test_masks_are_misdrawn_in_many_ways_and_never_lost() -> None:
-    for mask in (disc(), disc(radius=1)):
+    grid = np.zeros((80, 80), np.bool_)
+    grid[::4], grid[:, ::4] = True, True
+    for mask in (disc(), disc(radius=1), grid):
         drawn = [misdrawn(np.random.default_rng(n), mask) for n in range(60)]
         assert all((soft > 0.5).any() for soft in drawn)
         assert all(0 <= soft.min() <= soft.max() <= 1.0001 for soft in drawn)
