@@ -131,10 +131,12 @@ class Localise(Task):
         return {"j": sum(found) / len(found)} if found else {}
 
     def pictures(self, batch: ClipBatch) -> dict[str, Tensor]:
-        """The first clip of a batch: the truth above, what is told below."""
-        frames = batch.frames[0]
+        """The first clip of a batch: what sounds above, what is told to below."""
+        frames, masks = batch.frames[0], batch.targets.masks[0].bool()
         size = (frames.shape[-2], frames.shape[-1])
-        truth = batch.targets.masks[0].bool().any(0)[:, : size[0], : size[1]]
+        if batch.targets.sounding is not None:
+            masks = masks & batch.targets.sounding[0][:, :, None, None]
+        truth = masks.any(0)[:, : size[0], : size[1]]
         picture = side_by_side(frames, truth, masks_told(self._answer(batch), size))
         return {"truth above, prediction below": picture}
 

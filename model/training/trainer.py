@@ -174,7 +174,9 @@ class Trainer:
             self.task.module.eval()
             with torch.no_grad():
                 if pictures:
-                    board.pictures(self.step, self.task.pictures(carried(batches[0], self.processes.device)))
+                    with self._arithmetic():
+                        shown = self.task.pictures(carried(batches[0], self.processes.device))
+                    board.pictures(self.step, shown)
                 if validation and (scores := self.task.validate()):
                     board.scalars(self.step, {f"validation/{name}": x for name, x in scores.items()})
                     teller.scores(self.step, {f"validation {name}": x for name, x in scores.items()})
@@ -229,12 +231,16 @@ class Trainer:
         for k, (number, batch) in enumerate(zip(self.numbers(self.step), batches, strict=True), start=1):
             torch.manual_seed(seed_for(self.recipe.seed, number))
             with nullcontext() if k == len(batches) else self.processes.apart(self.model):
-                with torch.autocast(device.type, self._dtype, enabled=self._dtype != torch.float32):
+                with self._arithmetic():
                     terms = self.model(carried(batch, device), totals)
                 (share * terms["loss"]).backward()
             for name, value in terms.items():
                 told[name] = told.get(name, 0.0) + share * value.detach().float()
         return told
+
+    def _arithmetic(self) -> torch.autocast:
+        device = self.processes.device.type
+        return torch.autocast(device, self._dtype, enabled=self._dtype != torch.float32)
 
     def _totals(self, batches: Sequence[Any]) -> Tensor | None:
         """What the sums of a step are divided by: over all its micro-batches, the mean over processes."""

@@ -14,10 +14,11 @@ from model.audio_mask_dec import Sounding
 from model.checkpoint import PARTS, checkpoint_name
 from model.ears import Ears
 from model.localiser import Localiser
-from model.options import LocaliserOptions
+from model.training.board import Board
 from model.training.fresh import draw_weights
 from model.training.localise import LocaliseOptions
 from model.training.losses import LossOptions
+from model.training.optimiser import OptimiserOptions
 from model.training.points import PointOptions
 from model.training.task import Task
 from model.training.tiny import naming
@@ -27,6 +28,7 @@ from model.training.tiny.naming import NamingOptions, NamingTask
 from model.training.tiny.seeing import SeeingOptions, SeeingTask, Sight, evidence, square_about
 from model.training.tiny.stock import Stock
 from model.training.tiny.tags import sounding_tags, tags
+from model.training.trainer import Recipe, Trainer, Upkeep
 from tests.model.training.tiny.conftest import SMALL
 
 
@@ -38,14 +40,15 @@ def hearing(clips: Stock) -> HearingTask:
     return HearingTask(SMALL.audio_channels, clips, HearingOptions(batch_size=6))
 
 
-def locating(clips: Stock, options: LocaliserOptions = SMALL) -> Locating:
+def locating(clips: Stock, precision: torch.dtype = torch.float32) -> Locating:
+    options = SMALL
     torch.manual_seed(0)
     localiser, ears = Localiser(options), Ears(len(sounding_tags()), options.audio_channels)
     draw_weights(localiser)
     sight = Sight(options)
     localiser.backbone, localiser.alignment = sight.backbone, sight.alignment
     loss = LossOptions(objects="all", points=PointOptions(count=64))
-    return Locating(localiser, ears, clips, LocaliseOptions(batch_size=2, loss=loss))
+    return Locating(localiser, ears, clips, LocaliseOptions(batch_size=2, loss=loss), precision)
 
 
 @pytest.fixture
@@ -214,6 +217,27 @@ def test_locating_can_be_learnt_and_leaves_what_sees_and_hears_alone(clips: Stoc
         seen = name.startswith(("backbone.", "alignment."))
         assert torch.equal(x, before[name]) == seen or x.numel() <= 64, name
     assert not any(p.requires_grad for p in task.module.audio_encoder.parameters())
+
+
+def test_pictures_show_what_sounds_and_are_made_in_the_precision_of_the_lesson(
+    clips: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = locating(clips, torch.bfloat16)
+    drawn = []
+    monkeypatch.setattr(Board, "pictures", lambda board, step, pictures: drawn.append((step, pictures)))
+    recipe = Recipe(steps=1, optimiser=OptimiserOptions(lr=1e-3), seed=1, precision="bfloat16")
+    Trainer(task, recipe, Upkeep(pictures_every=1)).run()
+    ((step, pictures),) = drawn
+    batch = task.batch(0)
+    height, width = batch.frames[0].shape[-2:]
+    above, below = torch.stack(next(iter(pictures.values())).split(width, -1)).split(height, -2)
+    assert batch.targets.sounding is not None
+    sounding = batch.targets.masks[0] & batch.targets.sounding[0][:, :, None, None]
+    untinted = (above == batch.frames[0]).all(1)
+    assert step == 1
+    assert below.shape == above.shape
+    assert sounding.any()
+    assert torch.equal(~untinted, sounding.any(0)[:, :height, :width])
 
 
 def test_folding_changes_no_answer(clips: Stock) -> None:
