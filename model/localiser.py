@@ -114,14 +114,17 @@ class Localiser(nn.Module):
     ) -> Localiser:
         """Evaluation mode on a device, no gradients, frozen normalisations folded into the convolutions.
 
-        Places in the picture are computed in float32 whatever the precision.
+        Places in the picture, and how well sights fit sounds, are computed in float32 whatever the precision.
         """
         self.eval().requires_grad_(False)
         for module in self.modules():
             if isinstance(module, Conv):
                 module.fold()
         self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return self.to(device, dtype_of(precision, device))
+        self.to(device, dtype_of(precision, device))
+        if self.options.sound_head == "relations":
+            self.audio_mask_dec.sound_head.float()  # few numbers, of which much is made
+        return self
 
 
 def unflatten(memory: Memory, b: int, t: int) -> Memory:

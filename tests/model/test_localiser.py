@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -106,6 +108,21 @@ def test_bfloat16_stays_close(backbone: Backbone) -> None:
     assert found.scores.dtype == torch.float32
     assert ((masks > 0) == (reference > 0)).float().mean() > 0.95
     assert F.cosine_similarity(masks.flatten(), reference.flatten(), dim=0) > 0.98
+
+
+@torch.inference_mode()
+def test_how_sights_fit_sounds_is_told_in_float32_whatever_the_precision() -> None:
+    ours: dict[str, Any] = {"fusion": "similarity", "sound_head": "relations", "sound_gate": True}
+    exact = small_localiser(**ours)
+    quick = small_localiser(**ours).for_inference("bfloat16")
+    head = quick.audio_mask_dec.sound_head
+    assert {p.dtype for p in head.parameters()} == {torch.float32}
+    others = {id(p) for p in quick.parameters()} - {id(p) for p in head.parameters()}
+    assert {p.dtype for p in quick.parameters() if id(p) in others} == {torch.bfloat16}
+    images, audio = clip()
+    expected, found = exact(images[None], audio[None]), quick(images[None], audio[None])
+    assert found.sound_logits.dtype == torch.float32
+    torch.testing.assert_close(found.snippet_scores, expected.snippet_scores, rtol=0, atol=0.02)
 
 
 def test_every_weight_can_be_trained() -> None:
