@@ -171,7 +171,7 @@ class DecoderLayer(nn.Module):
 class AudioMaskDec(nn.Module):
     """Pixels and audio to sounding objects; the learnt audio positions fix T to `options.window`."""
 
-    def __init__(self, options: LocaliserOptions, levels: int = 3, meaning: Meaning | None = None) -> None:
+    def __init__(self, options: LocaliserOptions, levels: int = 3) -> None:
         super().__init__()
         c, prompt = options.channels, options.audio_prompt
         self.window, self.levels, self.prompt = options.window, levels, prompt
@@ -188,7 +188,7 @@ class AudioMaskDec(nn.Module):
         self.audio_self = Attention(c, options.heads) if hears else None
         self.audio_concat = nn.Linear(options.window * c, c) if prompt == "concat-add" else None
         self.decoder_norm = nn.LayerNorm(c)
-        self.sound_head = sound_head(options, meaning)
+        self.sound_head = sound_head(options)
         self.mask_head = MLP(c, c, c, c)
 
     def _figure_3(self) -> Iterator[DecoderLayer]:
@@ -216,8 +216,11 @@ class AudioMaskDec(nn.Module):
 
     # Once per window -------------------------------------------------------------------------------------
 
-    def forward(self, memory: Memory, with_earlier: bool = False) -> Sounding:
-        """A window (B, T, ...) to its sounding objects; `with_earlier` also keeps each layer's own answer."""
+    def forward(self, memory: Memory, with_earlier: bool = False, meaning: Meaning | None = None) -> Sounding:
+        """A window (B, T, ...) to its sounding objects; `with_earlier` also keeps each layer's own answer.
+
+        `meaning` is `Alignment.meaning`, where picture and sound are aligned.
+        """
         b, t = memory.audio.shape[:2]
         if t != self.window:
             raise ValueError(f"window of {t} snippets, but the model was made for {self.window}")
@@ -239,8 +242,8 @@ class AudioMaskDec(nn.Module):
             x = layer.feed_forward(x)
             answers.append(self.answer(x))
         *earlier, final = answers
-        judged = [self.judge(*answer, memory) for answer in (earlier if with_earlier else [])]
-        return replace(self.judge(*final, memory), earlier=judged)
+        judged = [self.judge(*answer, memory, meaning) for answer in (earlier if with_earlier else [])]
+        return replace(self.judge(*final, memory, meaning), earlier=judged)
 
     def listen(self, x: Tensor, place: Tensor, audio: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """How the queries first hear (Table 4): queries (B, N, C), audio memory (B, T, C), its positions."""
@@ -260,9 +263,9 @@ class AudioMaskDec(nn.Module):
         x = self.decoder_norm(x)
         return x, self.mask_head(x)
 
-    def judge(self, x: Tensor, masks: Tensor, memory: Memory) -> Sounding:
+    def judge(self, x: Tensor, masks: Tensor, memory: Memory, meaning: Meaning | None) -> Sounding:
         """Whether what the queries stand for sounds."""
-        sound_logits, gate_logits = self.sound_head(x, masks, memory)
+        sound_logits, gate_logits = self.sound_head(x, masks, memory, meaning)
         return Sounding(sound_logits, masks, x, memory.mask_features, [], gate_logits)
 
     @staticmethod

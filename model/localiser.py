@@ -66,8 +66,7 @@ class Localiser(nn.Module):
         self.alignment = Alignment(coarser, options.tags, options.audio_channels) if aligned else None
         self.early_fusion = EarlyFusion(coarser[::-1], options)
         self.pixel_decoder = PixelDecoder(res2, options)
-        meaning = self.alignment.meaning if self.alignment else None
-        self.audio_mask_dec = AudioMaskDec(options, meaning=meaning)
+        self.audio_mask_dec = AudioMaskDec(options)
 
     def represent(self, images: Tensor, audio: Tensor) -> tuple[list[Tensor], Pixels, Tensor, list[Tensor]]:
         """Backbone maps, pixel decoder output, fused audio, and what the sound head compares, if anything, of
@@ -94,7 +93,7 @@ class Localiser(nn.Module):
 
     def decode(self, window: Memory, with_earlier: bool = False) -> Sounding:
         """A window (B, T, ...) -> its sounding objects."""
-        return self.audio_mask_dec(window, with_earlier)
+        return self.audio_mask_dec(window, with_earlier, self.alignment and self.alignment.meaning)
 
     def forward(self, images: Tensor, audio: Tensor, with_earlier: bool = False) -> Sounding:
         """Whole clips: images (B, T, 3, H, W), audio (B, T, A) -> their sounding objects.

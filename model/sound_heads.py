@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from model.audio_mask_dec import Memory
 
 Meaning = Callable[[Tensor], Tensor]
+"""From values of the aligned map to codes: `Alignment.meaning`."""
 Heard = tuple[Tensor, Tensor | None]
 """Sound logits (B, N, 2), index 0 sounding; gate logits (B, N, T), or None without a gate."""
 
@@ -35,7 +36,9 @@ class ByQuery(nn.Linear):
         super().__init__(c, 2)
         self.gate = MLP(c + options.audio_channels, c, 1) if options.sound_gate else None
 
-    def forward(self, queries: Tensor, masks: Tensor, memory: Memory) -> Heard:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, queries: Tensor, masks: Tensor, memory: Memory, meaning: Meaning | None = None
+    ) -> Heard:
         sound_logits = super().forward(queries)
         if self.gate is None:
             return sound_logits, None
@@ -46,38 +49,34 @@ class ByQuery(nn.Linear):
 
 
 class ByRelations(nn.Module):
-    """The score is read off how well what a query's mask shows fits what is heard.
-
-    Args:
-        meaning: from values of the aligned map to codes (`Alignment.meaning`).
-    """
+    """The score is read off how well what a query's mask shows fits what is heard."""
 
     RELATIONS = 9
 
-    def __init__(self, options: LocaliserOptions, meaning: Meaning) -> None:
+    def __init__(self, options: LocaliserOptions) -> None:
         super().__init__()
-        self.meaning = meaning
         self.gated = options.sound_gate
         self.fit = MLP(self.RELATIONS, 32, 32, 1)
         self.ever = MLP(5, 32, 2)
 
-    def forward(self, queries: Tensor, masks: Tensor, memory: Memory) -> Heard:
+    def forward(self, queries: Tensor, masks: Tensor, memory: Memory, meaning: Meaning | None) -> Heard:
         """Masks guide only where to look: they are not taught by what is heard."""
-        relations, evidence = self.relations(masks.detach(), memory)
+        assert meaning is not None
+        relations, evidence = self.relations(masks.detach(), memory, meaning)
         fits = self.fit(relations)[..., 0]  # (B, N, T)
         over_window = torch.stack((fits.amax(-1), fits.mean(-1)), dim=-1)
         sound_logits = self.ever(torch.cat((over_window, evidence), dim=-1))
         return sound_logits, fits if self.gated else None
 
-    def relations(self, masks: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    def relations(self, masks: Tensor, memory: Memory, meaning: Meaning) -> tuple[Tensor, Tensor]:
         """Of every query in every snippet (B, N, T, 9); and of every query in the window (B, N, 3)."""
         seen, heard = (x.float() for x in memory.aligned)  # (B, T, P, D), (B, T, A)
         logits = (masks[:, None] @ memory.level_features[-1]).float()  # (B, T, N, P)
         inside = logits.sigmoid()
         area = inside.sum(-1) + 1e-4  # (B, T, N)
         shown = torch.einsum("btnp,btpd->btnd", inside, seen)
-        whole = self.meaning(shown.sum(1) / area.sum(1)[..., None])  # (B, N, A) what it is
-        there = self.meaning(shown / area[..., None])  # (B, T, N, A) what it looks like in each snippet
+        whole = meaning(shown.sum(1) / area.sum(1)[..., None])  # (B, N, A) what it is
+        there = meaning(shown / area[..., None])  # (B, T, N, A) what it looks like in each snippet
         by_whole = torch.einsum("bna,bta->bnt", whole, heard)
         by_snippet = torch.einsum("btna,bta->bnt", there, heard)
         certainty = (inside.square().sum(-1) / area).transpose(1, 2)
@@ -104,9 +103,6 @@ def log_odds(p: Tensor) -> Tensor:
     return (p / (1 - p)).log() / 7
 
 
-def sound_head(options: LocaliserOptions, meaning: Meaning | None) -> ByQuery | ByRelations:
+def sound_head(options: LocaliserOptions) -> ByQuery | ByRelations:
     """The head that the options name."""
-    if options.sound_head == "query":
-        return ByQuery(options)
-    assert meaning is not None
-    return ByRelations(options, meaning)
+    return ByQuery(options) if options.sound_head == "query" else ByRelations(options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import Tensor
@@ -33,15 +35,20 @@ def scene(heard: Tensor) -> tuple[Tensor, Memory]:
     return torch.eye(2)[None], memory(seen, heard, features)
 
 
+def itself(looks: torch.Tensor) -> torch.Tensor:
+    """What looks mean, where looks are codes."""
+    return looks
+
+
 def relations_head() -> ByRelations:
-    head = ByRelations(OPTIONS, lambda x: x)  # looks are codes
+    head = ByRelations(OPTIONS)
     fill_with_stand_in(head, 1)
     return head
 
 
 def test_relations_are_how_well_looks_fit_what_is_heard() -> None:
     heard = torch.tensor([[0.9, 0.0, 0, 0], [0.0, 0.3, 0, 0]])
-    relations, evidence = relations_head().relations(*scene(heard))
+    relations, evidence = relations_head().relations(*scene(heard), itself)
     by_whole, by_snippet, best, at_all = (relations[0, :, :, i] for i in (0, 2, 4, 5))
     torch.testing.assert_close(by_whole, torch.tensor([[0.9, 0.0], [0.0, 0.3]]), rtol=0, atol=1e-3)
     torch.testing.assert_close(by_snippet, by_whole, rtol=0, atol=1e-3)
@@ -56,7 +63,7 @@ def test_relations_do_not_know_which_thing_it_is() -> None:
     masks, window = scene(torch.tensor([[0.9, 0.0, 0, 0], [0.0, 0.3, 0, 0]]))
     turned = window._replace(aligned=[x.roll(2, dims=-1) for x in window.aligned])
     queries = torch.randn(1, 2, 32)
-    for a, b in zip(head(queries, masks, window), head(-queries, masks, turned), strict=True):
+    for a, b in zip(head(queries, masks, window, itself), head(-queries, masks, turned, itself), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
@@ -64,7 +71,7 @@ def test_masks_are_not_taught_by_what_is_heard() -> None:
     head = relations_head()
     masks, window = scene(torch.eye(2, D))
     masks.requires_grad_()
-    logits, gates = head(torch.zeros(1, 2, 32), masks, window)
+    logits, gates = head(torch.zeros(1, 2, 32), masks, window, itself)
     assert gates is not None
     (logits.sum() + gates.sum()).backward()
     assert masks.grad is None
@@ -96,5 +103,18 @@ def test_each_head_works_in_the_whole(head: str, gate: bool) -> None:
 
 
 def test_without_alignment_there_is_nothing_to_relate() -> None:
+    queries, (masks, window) = torch.zeros(1, 2, 32), scene(torch.eye(2, D))
     with pytest.raises(AssertionError):
-        sound_head(OPTIONS, None)
+        sound_head(OPTIONS)(queries, masks, window, None)
+
+
+def test_another_alignment_put_in_its_place_is_the_one_that_is_asked() -> None:
+    """Lessons put what was taught before into a localiser that is there already."""
+    made = small_localiser(sound_head="relations")
+    images, audio = normalise(pictures(1, 5)[0])[None], sounds(1, 5)
+    with torch.inference_mode():
+        expected = made(images, audio).sound_logits
+        taught, made.alignment = made.alignment, small_localiser(2, sound_head="relations").alignment
+        assert not torch.allclose(made(images, audio).sound_logits, expected)
+        made.alignment = deepcopy(taught)
+        torch.testing.assert_close(made(images, audio).sound_logits, expected, rtol=0, atol=0)
