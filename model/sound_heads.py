@@ -60,18 +60,22 @@ class ByRelations(nn.Module):
         self.ever = MLP(5, 32, 2)
 
     def forward(self, queries: Tensor, masks: Tensor, memory: Memory, meaning: Meaning | None) -> Heard:
-        """Masks guide only where to look: they are not taught by what is heard."""
+        """Masks guide only where to look: they are not taught by what is heard.
+
+        In float32 throughout: near certainty, odds are more than fewer digits can hold.
+        """
         assert meaning is not None
-        relations, evidence = self.relations(masks.detach(), memory, meaning)
-        fits = self.fit(relations)[..., 0]  # (B, N, T)
-        over_window = torch.stack((fits.amax(-1), fits.mean(-1)), dim=-1)
-        sound_logits = self.ever(torch.cat((over_window, evidence), dim=-1))
+        with torch.autocast(masks.device.type, enabled=False):
+            relations, evidence = self.relations(masks.detach(), memory, meaning)
+            fits = self.fit(relations)[..., 0]  # (B, N, T)
+            over_window = torch.stack((fits.amax(-1), fits.mean(-1)), dim=-1)
+            sound_logits = self.ever(torch.cat((over_window, evidence), dim=-1))
         return sound_logits, fits if self.gated else None
 
     def relations(self, masks: Tensor, memory: Memory, meaning: Meaning) -> tuple[Tensor, Tensor]:
         """Of every query in every snippet (B, N, T, 9); and of every query in the window (B, N, 3)."""
         seen, heard = (x.float() for x in memory.aligned)  # (B, T, P, D), (B, T, A)
-        logits = (masks[:, None] @ memory.level_features[-1]).float()  # (B, T, N, P)
+        logits = masks.float()[:, None] @ memory.level_features[-1].float()  # (B, T, N, P)
         inside = logits.sigmoid()
         area = inside.sum(-1) + 1e-4  # (B, T, N)
         shown = torch.einsum("btnp,btpd->btnd", inside, seen)

@@ -78,6 +78,18 @@ def test_masks_are_not_taught_by_what_is_heard() -> None:
     assert all(p.grad is not None for p in head.parameters())
 
 
+@pytest.mark.parametrize("heard", [0.0, 0.998, 1.0])
+def test_what_is_certain_stays_finite_in_training_with_fewer_digits(heard: float) -> None:
+    masks, window = scene(heard * torch.eye(2, D))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = relations_head()(torch.zeros(1, 2, 32), masks, window, itself)
+    for found, expected in zip(
+        rounded, relations_head()(torch.zeros(1, 2, 32), masks, window, itself), strict=True
+    ):
+        assert found.isfinite().all()
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
 def test_log_odds_are_bounded() -> None:
     found = log_odds(torch.tensor([-1.0, 0.0, 0.5, 1.0, 2.0]))
     assert found.tolist() == pytest.approx([-0.9867, -0.9867, 0.0, 0.9867, 0.9867], abs=1e-3)
