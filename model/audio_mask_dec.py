@@ -194,6 +194,25 @@ class AudioMaskDec(nn.Module):
     def _figure_3(self) -> Iterator[DecoderLayer]:
         return cast("Iterator[DecoderLayer]", iter(self.layers))
 
+    def stretch(self, window: int) -> None:
+        """Be for windows of so many snippets, where it was for single ones.
+
+        At first all sounds of a window count alike.
+
+        Raises `ValueError` if it was for more than one.
+        """
+        if self.window != 1:
+            raise ValueError(f"made for {self.window} snippets, expected a decoder for single ones")
+        self.window = window
+        if self.audio_place is not None:
+            places = self.audio_place.weight.detach().repeat(window, 1)
+            self.audio_place = nn.Embedding.from_pretrained(places, freeze=False)
+        if self.audio_concat is not None:
+            shares = self.audio_concat.weight.detach().repeat(1, window) / window
+            joined_up = nn.Linear(shares.shape[1], shares.shape[0])
+            joined_up.load_state_dict({"weight": shares, "bias": self.audio_concat.bias.detach()})
+            self.audio_concat = joined_up
+
     # Once per snippet ------------------------------------------------------------------------------------
 
     def remember(self, pixels: Pixels, audio: Tensor, aligned: list[Tensor] | None = None) -> Memory:

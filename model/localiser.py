@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +68,11 @@ class Localiser(nn.Module):
         self.early_fusion = EarlyFusion(coarser[::-1], options)
         self.pixel_decoder = PixelDecoder(res2, options)
         self.audio_mask_dec = AudioMaskDec(options)
+
+    def stretch(self, window: int) -> None:
+        """Be for windows of so many snippets, where it was for single ones. Raises `ValueError`."""
+        self.audio_mask_dec.stretch(window)
+        self.options = replace(self.options, window=window)
 
     def represent(self, images: Tensor, audio: Tensor) -> tuple[list[Tensor], Pixels, Tensor, list[Tensor]]:
         """Backbone maps, pixel decoder output, fused audio, and what the sound head compares, if anything, of

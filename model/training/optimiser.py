@@ -13,6 +13,7 @@ from model.layers import FrozenBatchNorm
 
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d, nn.modules.batchnorm._BatchNorm, FrozenBatchNorm)
 BIAS_TABLE = "relative_position_bias_table"
+OFFSETS = "sampling_offsets"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class OptimiserOptions:
     lr: float = 1e-4
     weight_decay: float = 0.05  # none for normalisations, embeddings and tables of relative positions
     backbone_factor: float = 0.1  # of the learning rate, for what lies under a module named `backbone`
+    offsets_factor: float = 1.0  # the same, for where deformable attention looks; 0.1 in its paper
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
@@ -35,7 +37,7 @@ def parameter_groups(module: nn.Module, options: OptimiserOptions) -> list[dict[
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     met: set[nn.Parameter] = set()
     for path, child in module.named_modules():
-        factor = options.backbone_factor if "backbone" in path.split(".") else 1.0
+        factor = factor_of(path, options)
         for name, parameter in child.named_parameters(recurse=False):
             if not parameter.requires_grad or parameter in met:
                 continue
@@ -48,6 +50,14 @@ def parameter_groups(module: nn.Module, options: OptimiserOptions) -> list[dict[
         {"params": parameters, "factor": factor, "weight_decay": decay}
         for (factor, decay), parameters in groups.items()
     ]
+
+
+def factor_of(path: str, options: OptimiserOptions) -> float:
+    """Of the learning rate, for the parameters of the module at a path."""
+    names = path.split(".")
+    if "backbone" in names:
+        return options.backbone_factor
+    return options.offsets_factor if names[-1] == OFFSETS else 1.0
 
 
 def adamw(groups: list[dict[str, Any]], options: OptimiserOptions) -> torch.optim.AdamW:

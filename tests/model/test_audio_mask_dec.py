@@ -14,7 +14,7 @@ from model.audio_mask_dec import Attention, AudioMaskDec, window_of
 from model.checkpoint import checkpoint_name
 from model.live import single
 from model.localiser import unflatten
-from model.options import LocaliserOptions
+from model.options import AudioPrompt, LocaliserOptions
 from model.pixel_decoder import Pixels
 from model.standin import fill_with_stand_in
 from tests.model.small import SMALL
@@ -223,6 +223,25 @@ def test_any_window_can_be_made_and_no_other_is_taken(window: int) -> None:
     pixels, audio = snippets(window + 1)
     with pytest.raises(ValueError, match=f"window of {window + 1} snippets, .* was made for {window}"):
         dec(unflatten(dec.remember(pixels, audio), 1, window + 1))
+
+
+@pytest.mark.parametrize("prompt", ["audio-mask-dec", "cross-attention", "concat-add", "none"])
+def test_a_decoder_of_single_snippets_stretched_hears_as_before_what_goes_on(prompt: AudioPrompt) -> None:
+    single_snippets = decoder(replace(SMALL, window=1, audio_prompt=prompt))
+    stretched = decoder(replace(SMALL, window=1, audio_prompt=prompt))
+    stretched.stretch(5)
+    made_so = AudioMaskDec(replace(SMALL, audio_prompt=prompt)).state_dict()
+    assert {k: x.shape for k, x in stretched.state_dict().items()} == {k: x.shape for k, x in made_so.items()}
+    x, place = random(1, 3, SMALL.channels), random(1, 3, SMALL.channels, seed=1)
+    audio = random(1, 1, SMALL.audio_channels, seed=2)
+    before, _, _ = single_snippets.listen(x, place, audio)
+    after, _, _ = stretched.listen(x, place, audio.expand(-1, 5, -1))
+    torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-5)
+    pixels, heard = snippets(5)
+    found = stretched(unflatten(stretched.remember(pixels, heard), 1, 5))
+    assert found.mask_logits().shape == (1, SMALL.queries, 5, *FINE)
+    with pytest.raises(ValueError, match="made for 5 snippets, expected a decoder for single ones"):
+        stretched.stretch(7)
 
 
 def test_clips_of_a_batch_do_not_hear_each_other() -> None:

@@ -51,12 +51,13 @@ class Locating(Localise):
             localiser.add_module(name, folded(part).to(precision))
 
     def batch(self, number: int) -> ClipBatch:
-        count, stock = self.batch_size, self.stock
+        count, stock, window = self.batch_size, self.stock, self.module.localiser.options.window
         rng = np.random.default_rng((self.options.seed, number))
         part = draw_part(rng, stock.plan.side)
         frames, masks, sounding, examples = [], [], [], []
         for clip in rng.integers(len(stock), size=count).tolist():
-            track, slots = int(rng.integers(stock.plan.soundtracks)), draw_slots(rng, stock.plan.seconds)
+            track = int(rng.integers(stock.plan.soundtracks))
+            slots = draw_slots(rng, stock.plan.seconds, window)
             pictures = torch.from_numpy(stock.frames[clip][(slots, *part)]).permute(0, 3, 1, 2)
             drawn = torch.from_numpy(stock.masks(clip)[:, slots][(slice(None), slice(None), *part)])
             flip = rng.uniform() < 0.5
@@ -89,10 +90,11 @@ def draw_part(rng: np.random.Generator, side: int) -> tuple[slice, slice]:
     return (narrow, whole) if rng.uniform() < 0.7 else (whole, narrow)
 
 
-def draw_slots(rng: np.random.Generator, seconds: int) -> list[int]:
+def draw_slots(rng: np.random.Generator, seconds: int, window: int) -> list[int]:
     """The second in each slot of a window: all in order, or as when a stream has just begun (`window.py`)."""
-    last = int(rng.integers(seconds - 1)) if seconds > 1 and rng.uniform() < YOUNG else seconds - 1
-    return [max(0, last - back) for back in reversed(range(seconds))]
+    young = window > 1 and rng.uniform() < YOUNG
+    last = int(rng.integers(window - 1) if young else rng.integers(window - 1, seconds))
+    return [max(0, last - back) for back in reversed(range(window))]
 
 
 def folded(module: nn.Module) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The four lessons as stages of a training configuration."""
+"""The lessons as stages of a training configuration."""
 
 from __future__ import annotations
 
@@ -73,6 +73,10 @@ class LocateConfig(WorldConfig):
     """Whether all objects are to be found, silent ones too, or only those that sound, as in the paper."""
     gate: Annotated[float, Field(ge=0)] = 3.0
     """Weight of the gate's loss."""
+    stills: bool = False
+    """Whether it learns from single snippets: for as much work, five times as many scenes."""
+    begins_with: str | None = None
+    """The stage before it, of stills, that it goes on from; nothing: from the beginning."""
 
 
 def see(config: SeeConfig, context: Context) -> SeeingTask:
@@ -95,14 +99,11 @@ def locate(config: LocateConfig, context: Context) -> Locating:
     """Raises `ModelError` where the stages that see and hear have not come before."""
     torch.manual_seed(seed_for(context.seed))
     options = LocaliserOptions.of(context.model)
-    localiser, ears = Localiser(options), Ears(len(sounding_tags()), options.audio_channels)
-    draw_weights(localiser)
-    sight = Sight(options)
+    sight, ears = Sight(options), Ears(len(sounding_tags()), options.audio_channels)
     CheckpointWeights(_earlier(context, "see")).fill("localiser", sight)
-    localiser.backbone, localiser.alignment = sight.backbone, sight.alignment if options.aligned else None
     CheckpointWeights(_earlier(context, "hear")).fill("audio_encoder", ears)
     return Locating(
-        localiser,
+        _localiser(config, options, sight, context),
         ears,
         config.stock(context, "clips", "base", config.soundtracks),
         LocaliseOptions(
@@ -112,6 +113,18 @@ def locate(config: LocateConfig, context: Context) -> Locating:
         ),
         dtype_of(config.precision, "cpu"),
     )
+
+
+def _localiser(config: LocateConfig, options: LocaliserOptions, sight: Sight, context: Context) -> Localiser:
+    """A localiser that sees so, fresh or as an earlier stage has left it."""
+    localiser = Localiser(replace(options, window=1) if config.stills or config.begins_with else options)
+    draw_weights(localiser)
+    localiser.backbone, localiser.alignment = sight.backbone, sight.alignment if options.aligned else None
+    if config.begins_with:
+        CheckpointWeights(_earlier(context, config.begins_with)).fill("localiser", localiser)
+    if not config.stills:
+        localiser.stretch(options.window)
+    return localiser
 
 
 def _batches(config: StageConfig, context: Context) -> int:

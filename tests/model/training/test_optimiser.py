@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from torch import nn
 
@@ -13,12 +15,12 @@ from tests.model.small import untrained
 OPTIONS = OptimiserOptions(lr=1.0, weight_decay=0.05, backbone_factor=0.1)
 
 
-def told(module: nn.Module) -> dict[str, tuple[float, float]]:
+def told(module: nn.Module, options: OptimiserOptions = OPTIONS) -> dict[str, tuple[float, float]]:
     """Factor and decay of each parameter."""
     names = {parameter: name for name, parameter in module.named_parameters()}
     return {
         names[parameter]: (group["factor"], group["weight_decay"])
-        for group in parameter_groups(module, OPTIONS)
+        for group in parameter_groups(module, options)
         for parameter in group["params"]
     }
 
@@ -51,6 +53,15 @@ def test_every_parameter_is_in_one_group(backbone: Backbone) -> None:
 )
 def test_as_the_published_code_has_it(name: str, factor: float, decay: float) -> None:
     assert told(untrained(backbone="swinb"))[name] == (factor, decay)
+
+
+def test_the_places_that_are_looked_at_can_learn_at_a_pace_of_their_own() -> None:
+    names = {
+        name.partition(".self_attn.")[2]
+        for name, (factor, _) in told(untrained(), replace(OPTIONS, offsets_factor=0.3)).items()
+        if factor == 0.3
+    }
+    assert names == {"sampling_offsets.weight", "sampling_offsets.bias"}
 
 
 def test_what_is_frozen_or_shared_is_taken_once_or_not_at_all() -> None:

@@ -193,10 +193,16 @@ def test_locating_shows_all_objects_and_tells_which_sound(clips: Stock) -> None:
 
 
 def test_windows_are_full_or_have_just_begun() -> None:
-    drawn = [tuple(draw_slots(np.random.default_rng(n), 5)) for n in range(200)]
+    drawn = [tuple(draw_slots(np.random.default_rng(n), 5, 5)) for n in range(200)]
     begun = {(0, 0, 0, 0, 0), (0, 0, 0, 0, 1), (0, 0, 0, 1, 2), (0, 0, 1, 2, 3)}
     assert set(drawn) == begun | {(0, 1, 2, 3, 4)}
     assert 0.6 < drawn.count((0, 1, 2, 3, 4)) / 200 < 0.8
+
+
+def test_shorter_windows_are_from_anywhere() -> None:
+    assert {tuple(draw_slots(np.random.default_rng(n), 5, 1)) for n in range(50)} == {(n,) for n in range(5)}
+    pairs = {tuple(draw_slots(np.random.default_rng(n), 5, 2)) for n in range(100)}
+    assert pairs == {(0, 0), (0, 1), (1, 2), (2, 3), (3, 4)}
 
 
 def test_pictures_are_square_or_a_part_that_is_not() -> None:

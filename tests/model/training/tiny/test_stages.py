@@ -1,0 +1,77 @@
+"""Lessons go on from those before them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from model.ears import Ears
+from model.errors import ModelError
+from model.options import LocaliserOptions
+from model.training.saving import tensors_of, write_tensors
+from model.training.stages import Context
+from model.training.tiny import stages
+from model.training.tiny.locating import Locating
+from model.training.tiny.seeing import Sight
+from model.training.tiny.stages import LocateConfig, locate
+from model.training.tiny.stock import Stock
+from model.training.tiny.tags import sounding_tags
+from tests.model.training.tiny.conftest import SMALL
+
+
+@pytest.fixture
+def context(tmp_path: Path, clips: Stock, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Context]:
+    """Makes the context of a lesson after those that see and hear, and after others."""
+    monkeypatch.setattr(stages.WorldConfig, "stock", lambda *args: clips)
+    monkeypatch.setattr(LocaliserOptions, "of", classmethod(lambda cls, model: model))
+    torch.manual_seed(1)
+    seen, heard = tmp_path / "see.safetensors", tmp_path / "hear.safetensors"
+    write_tensors(tensors_of({"localiser": Sight(SMALL)}), seen)
+    write_tensors(tensors_of({"audio_encoder": Ears(len(sounding_tags()), SMALL.audio_channels)}), heard)
+
+    def make(**done: Path) -> Context:
+        return Context(
+            name="locate", model=SMALL, root=tmp_path, out=tmp_path, processes=1, seed=3, begins=True,
+            done={"see": seen, "hear": heard, **done}, say=lambda line: None,
+        )  # fmt: skip
+
+    return make
+
+
+def config(**changes: Any) -> LocateConfig:
+    return LocateConfig(task="locate", batch=2, **changes)
+
+
+def test_stills_are_learnt_one_at_a_time(context: Callable[..., Context]) -> None:
+    task = locate(config(stills=True), context())
+    batch = task.batch(0)
+    assert batch.examples.shape[:2] == (2, 1)
+    assert all(len(frames) == 1 for frames in batch.frames)
+    assert torch.isfinite(task.module(batch, task.totals(batch))["loss"])
+
+
+def test_windows_go_on_from_what_stills_have_taught(context: Callable[..., Context], tmp_path: Path) -> None:
+    stills = locate(config(stills=True), context())
+    with torch.no_grad():
+        for parameter in stills.module.localiser.parameters():
+            parameter.add_(0.25)
+    write_tensors(tensors_of(stills.parts()), tmp_path / "draw.safetensors")
+    task = locate(config(begins_with="draw"), context(draw=tmp_path / "draw.safetensors"))
+    assert task.batch(0).examples.shape[:2] == (2, SMALL.window)
+    before, after = parts(stills), parts(task)
+    place = "audio_mask_dec.audio_place.weight"
+    assert torch.equal(after[place], before[place].expand(SMALL.window, -1))
+    assert all(torch.equal(x, before[name]) for name, x in after.items() if name != place)
+
+
+def test_a_lesson_that_is_to_come_first_is_asked_for(context: Callable[..., Context]) -> None:
+    with pytest.raises(ModelError, match=r"stages\.locate: found no stage `draw` before it, expected one"):
+        locate(config(begins_with="draw"), context())
+
+
+def parts(task: Locating) -> dict[str, torch.Tensor]:
+    return task.parts()["localiser"].state_dict()
