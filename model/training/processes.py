@@ -7,9 +7,10 @@ without it there is one, and nothing is said.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
@@ -29,6 +30,10 @@ class Processes:
     rank: int = 0
     count: int = 1
     device: torch.device = CPU
+    # What was shared last. A thread of gloo's may hold a tensor for a moment longer than the call takes; if
+    # nobody else does by then, it needs the interpreter to let go, and aborts the process if that is about to
+    # end (github.com/pytorch/pytorch/pull/179291).
+    _kept: deque[Tensor] = field(default_factory=lambda: deque(maxlen=32), compare=False, repr=False)
 
     @property
     def first(self) -> bool:
@@ -41,6 +46,7 @@ class Processes:
             return x
         shared = x.to(self.device, copy=True)
         dist.all_reduce(shared)
+        self._kept.append(shared)
         return (shared / self.count).to(x.device)
 
     def wait(self) -> None:
