@@ -11,7 +11,7 @@ from copy import copy, deepcopy
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from model.ears import Ears
 from model.layers import Conv
@@ -20,6 +20,7 @@ from model.training.clip_batch import ClipBatch
 from model.training.localise import Localise, LocaliseOptions, Localising
 from model.training.losses import Targets
 from model.training.task import seed_for
+from model.training.tiny.colours import recoloured
 from model.training.tiny.stock import Stock
 
 SIGHT = ("backbone", "alignment")
@@ -32,6 +33,8 @@ class Locating(Localise):
 
     What sees is frozen, and so can be folded (`Conv.fold`) and in another precision while it is looked
     through; what is kept of it in the end is what came.
+
+    colours: how strangely pictures are coloured, 0 to 1.
     """
 
     def __init__(
@@ -41,10 +44,11 @@ class Locating(Localise):
         stock: Stock,
         options: LocaliseOptions,
         precision: torch.dtype = torch.float32,
+        colours: float = 0.0,
     ) -> None:
         self.options, self.stock, self.held_out = options, stock, None
         self.module: Localising = Localising(localiser, ears, options.loss)
-        self.batch_size = options.batch_size
+        self.batch_size, self.colours = options.batch_size, colours
         self.facts = {"clips": len(stock)}
         self.sight = {name: part for name, part in localiser.named_children() if name in SIGHT}
         for name, part in self.sight.items():
@@ -65,6 +69,8 @@ class Locating(Localise):
             masks.append(padded(drawn.flip(-1) if flip else drawn))
             sounding.append(torch.from_numpy(stock.sounding(clip, track)[:, slots]))
             examples.append(torch.from_numpy(stock.examples[clip, track][slots].astype(np.float32)))
+        if self.colours:
+            frames = list(alike_recoloured(torch.stack(frames), self.colours, (self.options.seed, number)))
         seen = torch.ones(count, len(frames[0]), dtype=torch.bool)
         return ClipBatch(
             frames=frames,
@@ -77,6 +83,15 @@ class Locating(Localise):
         whole = copy(self.module.localiser)
         whole._modules = self.module.localiser._modules | self.sight
         return {"localiser": whole}
+
+
+def alike_recoloured(clips: Tensor, strength: float, seed: tuple[int, int]) -> Tensor:
+    """Clips (B, T, 3, H, W) uint8, each with other colours (`colours.py`), the same in all its pictures."""
+    made = [
+        recoloured(pictures.float(), strength, torch.Generator().manual_seed(seed_for(*seed)), mirrored=False)
+        for pictures in clips.unbind(1)
+    ]
+    return torch.stack(made, dim=1).round().to(torch.uint8)
 
 
 def draw_part(rng: np.random.Generator, side: int) -> tuple[slice, slice]:

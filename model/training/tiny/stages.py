@@ -73,6 +73,8 @@ class LocateConfig(WorldConfig):
     """Whether all objects are to be found, silent ones too, or only those that sound, as in the paper."""
     gate: Annotated[float, Field(ge=0)] = 3.0
     """Weight of the gate's loss."""
+    colours: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """How strangely pictures are coloured, as if by other artists; 0: as they are."""
     stills: bool = False
     """Whether it learns from single snippets: for as much work, five times as many scenes."""
     begins_with: str | None = None
@@ -112,6 +114,7 @@ def locate(config: LocateConfig, context: Context) -> Locating:
             loss=replace(config.loss.options(), objects=config.objects, gate=config.gate),
         ),
         dtype_of(config.precision, "cpu"),
+        config.colours,
     )
 
 

@@ -23,7 +23,7 @@ from model.training.points import PointOptions
 from model.training.task import Task
 from model.training.tiny import naming
 from model.training.tiny.hearing import HearingOptions, HearingTask
-from model.training.tiny.locating import Locating, draw_part, draw_slots
+from model.training.tiny.locating import Locating, alike_recoloured, draw_part, draw_slots
 from model.training.tiny.naming import NamingOptions, NamingTask
 from model.training.tiny.seeing import SeeingOptions, SeeingTask, Sight, evidence, square_about
 from model.training.tiny.stock import Stock
@@ -190,6 +190,24 @@ def test_locating_shows_all_objects_and_tells_which_sound(clips: Stock) -> None:
     assert sounding is not None
     for masks, sounds in zip(batch.targets.masks, sounding, strict=True):
         assert masks.shape[:2] == sounds.shape
+
+
+def test_a_clip_is_recoloured_as_a_whole_and_nothing_moves(clips: Stock) -> None:
+    plain, coloured = locating(clips), locating(clips)
+    coloured.colours = 0.5
+    before, after = plain.batch(3), coloured.batch(3)
+    assert all(torch.equal(a, b) for a, b in zip(before.targets.masks, after.targets.masks, strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(before.frames, after.frames, strict=True))
+    repeated = after.frames[0][:1].expand(5, -1, -1, -1)[None]
+    of_one = alike_recoloured(repeated, 1.0, (1, 2))[0]
+    assert of_one.shape == repeated.shape[1:]
+    assert all(torch.equal(picture, of_one[0]) for picture in of_one)
+    square = torch.zeros(1, 1, 3, 32, 32, dtype=torch.uint8)
+    square[..., 4:12, 4:12] = 255
+    for seed in range(20):
+        light = alike_recoloured(square, 0.3, (seed, 0))[0, 0].float().mean(0)
+        inside, outside = light[5:11, 5:11].mean(), light[5:11, 21:27].mean()
+        assert abs(inside - outside) > 60
 
 
 def test_windows_are_full_or_have_just_begun() -> None:
