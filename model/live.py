@@ -99,6 +99,7 @@ class LiveLocaliser:
                     threshold=self.options.sounding_off,
                     nms_iou=self.options.nms_iou,
                     min_area=self.options.min_area,
+                    min_part=self.options.min_part,
                     max_objects=self.options.max_objects,
                 )
             sightings = state.tracker.update(candidates, [slot.seq for slot in slots])

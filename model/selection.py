@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,18 +30,36 @@ class Candidates:
     indices: Tensor  # (n,) which of the decoder's queries
 
     @classmethod
-    def of(cls, sounding: Sounding, scores: Tensor, indices: Tensor) -> Candidates:
-        """These of a window's queries (batch of one), with the scores (N,) of all."""
-        logits = sounding.mask_logits(queries=indices)[0]
+    def of(cls, sounding: Sounding, scores: Tensor, indices: Tensor, min_part: float = 0.0) -> Candidates:
+        """These of a window's queries (batch of one), with the scores (N,) of all, `without_scraps`."""
+        logits = sounding.mask_logits(queries=indices)[0].float().cpu()
         return cls(
             scores[indices].float().cpu(),
             sounding.queries[0, indices].float().cpu(),
-            logits.float().cpu(),
+            without_scraps(logits, min_part) if min_part else logits,
             indices.cpu(),
         )
 
     def __len__(self) -> int:
         return len(self.scores)
+
+
+def without_scraps(logits: Tensor, min_part: float) -> Tensor:
+    """Mask logits (n, T, h, w) whose pieces smaller than `min_part` of a mask's largest are turned negative.
+
+    Pixels that touch at a corner are of one piece. A stray pixel does no harm to a mask, but would stretch
+    the square in which the object is shown to CLIP.
+    """
+    kept = logits.clone()
+    for mask, into in zip(logits.flatten(0, 1).numpy(), kept.flatten(0, 1), strict=True):
+        count, piece_of, stats, _ = cv2.connectedComponentsWithStats(
+            (mask > 0).astype(np.uint8), connectivity=8
+        )
+        areas = stats[1:count, cv2.CC_STAT_AREA]
+        scraps = 1 + np.flatnonzero(areas < min_part * areas.max(initial=0))
+        if len(scraps):
+            into[torch.from_numpy(np.isin(piece_of, scraps))] *= -1
+    return kept
 
 
 def overlap(both: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -72,13 +92,14 @@ def select(
     nms_iou: float,
     min_area: float,
     max_objects: int,
+    min_part: float = 0.0,
     snippet: int = -1,
 ) -> Candidates:
     """The candidates of a single window (batch of one) over pictures of `size`, the padding not counted.
 
     Judged is one snippet of the window, the newest unless another is asked for. `sounding` alone takes the
     rest: the least sounding score; the overlap from which two masks are one object; the least share of the
-    snippet's picture; and how many of the best are kept.
+    snippet's picture; how many of the best are kept; and the least piece of a mask (`without_scraps`).
     """
     scores = sounding.snippet_scores[0, :, snippet]
     by_sound = selection == "sounding"
@@ -95,7 +116,7 @@ def select(
     chosen, there = chosen[enough], there[enough]
     if by_sound:
         chosen = chosen[suppress(there.sigmoid(), nms_iou)[:max_objects]]
-    return Candidates.of(sounding, scores, chosen)
+    return Candidates.of(sounding, scores, chosen, min_part if by_sound else 0.0)
 
 
 def none_of(sounding: Sounding) -> Candidates:

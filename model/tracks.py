@@ -26,6 +26,7 @@ class TrackOptions:
     sounding_off: float = 0.35  # one that is known stays while it has this one
     nms_iou: float = 0.6
     min_area: float = 0.001
+    min_part: float = 0.0
     max_objects: int = 20
     embedding_weight: float = 0.2  # in the affinity; the rest is mask overlap
     min_affinity: float = 0.3

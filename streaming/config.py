@@ -188,6 +188,8 @@ class TracksConfig(Section):
     """Of masks that overlap by more than this share, the surest stays."""
     min_area: Share = 0.001
     """The least share of the picture that an object covers."""
+    min_part: Share = 0.0
+    """A piece of a mask that is smaller than this share of its largest one is left out."""
     max_objects: Annotated[int, Field(ge=1, le=100)] = 20
     """How many objects there are at most in a snippet."""
     embedding_weight: Share = 0.2

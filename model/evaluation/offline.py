@@ -76,6 +76,7 @@ class Offline:
                 threshold=options.sounding_on,
                 nms_iou=options.nms_iou,
                 min_area=options.min_area,
+                min_part=options.min_part,
                 max_objects=options.max_objects,
                 snippet=slot,
             )

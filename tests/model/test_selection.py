@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.audio_mask_dec import Sounding
 from model.options import Selection
-from model.selection import Candidates, none_of, overlap, select, suppress
+from model.selection import Candidates, none_of, overlap, select, suppress, without_scraps
 
 HEIGHT, WIDTH, T = 8, 10, 3
 
@@ -179,3 +179,33 @@ def test_with_a_gate_each_snippet_has_its_own_objects() -> None:
     assert at(0) == [0]
     assert at(-1) == [1]
     assert at(1) == []
+
+
+def test_scraps_are_left_out_and_larger_pieces_stay() -> None:
+    logits = torch.full((2, 2, 8, 10), -3.0)
+    logits[0, 0, 1:5, 1:5] = 2.0  # 16 pixels
+    logits[0, 0, 5, 5] = 2.0  # touches it at a corner: of one piece
+    logits[0, 0, 7, 7:10] = 2.0  # 3 pixels
+    logits[0, 1, 0:2, 0:3] = 1.0  # of another snippet: 6 pixels
+    logits[0, 1, 6:8, 6:8] = 1.0  # 4 pixels
+    kept = without_scraps(logits, 0.5)
+    expected = logits.clone()
+    expected[0, 0, 7, 7:10] = -2.0
+    assert torch.equal(kept, expected)
+    assert torch.equal(without_scraps(logits[1:], 0.5), logits[1:])
+    assert torch.equal(without_scraps(logits[:0], 0.5), logits[:0])
+
+
+def test_candidates_are_without_scraps_if_that_is_asked_for() -> None:
+    mask = torch.zeros(1, HEIGHT, WIDTH)
+    mask[0, :3, :3] = mask[0, -1, -1] = 1.0
+
+    def pixels(selection: Selection, min_part: float) -> int:
+        found = select(
+            sounding([0.9], mask), (4 * HEIGHT, 4 * WIDTH), selection=selection, threshold=0.35, nms_iou=0.6,
+            min_area=0.0, max_objects=20, min_part=min_part,
+        )  # fmt: skip
+        return int((found.mask_logits[0, -1] > 0).sum())
+
+    assert [pixels("sounding", part) for part in (0.0, 0.1, 0.3)] == [10, 10, 9]
+    assert pixels("class-score", 0.3) == 10, "the published decision takes masks as they are"
