@@ -38,12 +38,16 @@ class WorldConfig(StageConfig):
     world_seed: Every = 0
     """The seed of the world; never that of one to be tested on."""
 
-    def stock(self, context: Context, cast: Cast, split: str, soundtracks: int = 0) -> Stock:
+    def stock(
+        self, context: Context, cast: Cast, split: str, soundtracks: int = 0, seconds: int = 5
+    ) -> Stock:
         """Raises `ModelError`."""
         plan = StockPlan(
-            cast=cast, split=split, seed=self.world_seed, clips=self.clips, soundtracks=soundtracks
-        )
-        folder = context.out / "stock" / f"{cast}-{split}-{self.world_seed}-{self.clips}"
+            cast=cast, split=split, seed=self.world_seed, clips=self.clips, soundtracks=soundtracks,
+            seconds=seconds,
+        )  # fmt: skip
+        name = f"{cast}-{split}-{self.world_seed}-{self.clips}" + ("" if seconds > 1 else "-stills")
+        folder = context.out / "stock" / name
         return stock(folder, plan, os.cpu_count() or 1, context.say)
 
 
@@ -76,7 +80,7 @@ class LocateConfig(WorldConfig):
     colours: Annotated[float, Field(ge=0, le=1)] = 0.0
     """How strangely pictures are coloured, as if by other artists; 0: as they are."""
     stills: bool = False
-    """Whether it learns from single snippets: for as much work, five times as many scenes."""
+    """Whether it learns from single snippets, of scenes that last a second."""
     begins_with: str | None = None
     """The stage before it, of stills, that it goes on from; nothing: from the beginning."""
 
@@ -107,7 +111,7 @@ def locate(config: LocateConfig, context: Context) -> Locating:
     return Locating(
         _localiser(config, options, sight, context),
         ears,
-        config.stock(context, "clips", "base", config.soundtracks),
+        config.stock(context, "clips", "base", config.soundtracks, 1 if config.stills else options.window),
         LocaliseOptions(
             batch_size=config.batch,
             seed=context.seed,
@@ -120,12 +124,13 @@ def locate(config: LocateConfig, context: Context) -> Locating:
 
 def _localiser(config: LocateConfig, options: LocaliserOptions, sight: Sight, context: Context) -> Localiser:
     """A localiser that sees so, fresh or as an earlier stage has left it."""
-    localiser = Localiser(replace(options, window=1) if config.stills or config.begins_with else options)
+    single = config.stills or config.begins_with is not None
+    localiser = Localiser(replace(options, window=1) if single else options)
     draw_weights(localiser)
     localiser.backbone, localiser.alignment = sight.backbone, sight.alignment if options.aligned else None
-    if config.begins_with:
+    if config.begins_with is not None:
         CheckpointWeights(_earlier(context, config.begins_with)).fill("localiser", localiser)
-    if not config.stills:
+    if single and not config.stills:
         localiser.stretch(options.window)
     return localiser
 

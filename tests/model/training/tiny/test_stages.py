@@ -18,7 +18,7 @@ from model.training.tiny import stages
 from model.training.tiny.locating import Locating
 from model.training.tiny.seeing import Sight
 from model.training.tiny.stages import LocateConfig, locate
-from model.training.tiny.stock import Stock
+from model.training.tiny.stock import Stock, StockPlan
 from model.training.tiny.tags import sounding_tags
 from tests.model.training.tiny.conftest import SMALL
 
@@ -46,12 +46,25 @@ def config(**changes: Any) -> LocateConfig:
     return LocateConfig(task="locate", batch=2, **changes)
 
 
-def test_stills_are_learnt_one_at_a_time(context: Callable[..., Context]) -> None:
+def test_stills_are_learnt_one_at_a_time(
+    context: Callable[..., Context], clips: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[StockPlan] = []
+
+    def stock(folder: Path, plan: StockPlan, *_: object) -> Stock:
+        asked.append(plan)
+        return clips
+
+    monkeypatch.undo()
+    monkeypatch.setattr(LocaliserOptions, "of", classmethod(lambda cls, model: model))
+    monkeypatch.setattr(stages, "stock", stock)
     task = locate(config(stills=True), context())
     batch = task.batch(0)
     assert batch.examples.shape[:2] == (2, 1)
     assert all(len(frames) == 1 for frames in batch.frames)
     assert torch.isfinite(task.module(batch, task.totals(batch))["loss"])
+    locate(config(), context())
+    assert [(plan.seconds, plan.split) for plan in asked] == [(1, "base"), (5, "base")]
 
 
 def test_windows_go_on_from_what_stills_have_taught(context: Callable[..., Context], tmp_path: Path) -> None:
