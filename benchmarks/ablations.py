@@ -24,15 +24,15 @@ KEPT = ("see", "hear", "name", "stock")  # of the base training
 SCORES = ("j_base", "j_novel", "miou_base", "miou_novel", "harmonic", "miou", "silent_covered_base")
 PAPER = ("miou_base", "miou_novel", "harmonic", "miou")  # the columns of its tables
 
-LESSONS = ("draw", "locate")  # are trained anew
-STILLS_PER_WINDOW = 4  # steps of the first for one of the second
-OBJECTS = {f"stages.{name}.objects": "sounding" for name in LESSONS}
+ANEW = ("draw", "locate")  # stages that a row trains
+DRAW_PER_LOCATE = 4  # steps of the one for a step of the other
+SOUNDING_ONLY = {f"stages.{name}.objects": "sounding" for name in ANEW}
 # The paper's own form, which the bundled model departs from.
 AS_PUBLISHED = {
     "model.fusion": "bi-attention",
     "model.sound_head": "query",
     "model.sound_gate": "false",
-    **OBJECTS,
+    **SOUNDING_ONLY,
 }
 
 
@@ -72,7 +72,7 @@ ROWS = (
     Row("bundled", OWN, {}),
     Row("no-similarity", OWN, {"model.fusion": "bi-attention"}),
     Row("no-relations", OWN, {"model.sound_head": "query"}),
-    Row("no-gate", OWN, {"model.sound_gate": "false", **OBJECTS}),
+    Row("no-gate", OWN, {"model.sound_gate": "false", **SOUNDING_ONLY}),
 )
 
 
@@ -110,8 +110,8 @@ class Bench:
         trained = next(other for other in ROWS if other.name == row.folder)
         settings = {
             "stages.draw.steps": str(self.steps),
-            "stages.locate.steps": str(-(-self.steps // STILLS_PER_WINDOW)),
-            **{f"stages.{name}.seed": str(seed) for name in LESSONS},
+            "stages.locate.steps": str(-(-self.steps // DRAW_PER_LOCATE)),
+            **{f"stages.{name}.seed": str(seed) for name in ANEW},
             **trained.settings,
         }
         _command("train", "--config", str(CONFIG), "--out", str(out), *_set(settings))
@@ -174,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="sets to score on")
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"), metavar="DIR")
-    parser.add_argument("--steps", type=int, default=600, help="with stills, for each row (default: 600)")
+    parser.add_argument("--steps", type=int, default=600, help="of `draw`, for each row (default: 600)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--only", nargs="+", choices=[row.name for row in ROWS], help="rows to do")
     parser.add_argument("--write", type=Path, metavar="FILE", help="where the tables go")

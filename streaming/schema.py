@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import reprlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
@@ -45,12 +46,12 @@ def short(value: Any) -> str:
         return f"a huge {type(value).__name__}"
 
 
-class Rule:
+class Rule(ABC):
     """What a field may hold."""
 
+    @abstractmethod
     def check(self, where: str, value: Any) -> Any:
         """The value as plain Python. Raises `MessageError` that names the place, `where`."""
-        raise NotImplementedError
 
 
 def _is_integer(value: Any) -> bool:

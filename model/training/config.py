@@ -80,8 +80,9 @@ class OptimiserConfig(Section):
     weight_decay: Weight = 0.05
     """Of all but normalisations, embeddings and tables of relative positions."""
     backbone_factor: Weight = 0.1
-    offsets_factor: Weight = 1.0
     """Share of the learning rate that backbones get."""
+    offsets_factor: Weight = 1.0
+    """The same for the places at which deformable attention looks."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """How slowly the mean of a gradient changes ..."""
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999

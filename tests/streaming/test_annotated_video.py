@@ -1,3 +1,5 @@
+"""Previews and results become a film that any player shows, whatever is missing, late or damaged."""
+
 from __future__ import annotations
 
 import itertools

@@ -1,4 +1,4 @@
-"""Pictures as other artists might have coloured them: what a thing is should not depend on who drew it."""
+"""Pictures as other artists might have made them: what a thing is should not depend on who drew it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ _AXIS = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
 _MEAN = torch.full((3, 3), 1 / 3)
 
 
-def recoloured(
-    images: Tensor, strength: float, generator: torch.Generator, *, mirrored: bool = True
-) -> Tensor:
-    """Levels 0 to 255, (B, 3, H, W) float; strength is from 0, which only mirrors some, to 1.
+def mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
+    """(B, 3, H, W), half of them the other way round."""
+    turned = torch.rand(len(images), generator=generator) < 0.5
+    return torch.where(turned[:, None, None, None], images.flip(-1), images)
 
-    Without `mirrored` everything stays where it is.
+
+def recoloured(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Levels 0 to 255, (B, 3, H, W) float; strength is from 0, which changes nothing, to 1.
 
     Each picture is drawn for by itself: hue, saturation, contrast, brightness; of some the texture is
     filtered at random, of some edges are inked, of a few the colours are turned into their opposites.
@@ -33,8 +35,7 @@ def recoloured(
     def column(x: Tensor) -> Tensor:
         return x[:, None, None, None]
 
-    flip, invert = rand(b) < 0.5, rand(b) < 0.02 * strength
-    images = torch.where(column(flip), images.flip(-1), images) if mirrored else images
+    invert = rand(b) < 0.02 * strength
     images = torch.einsum("bij,bjhw->bihw", _colour_matrices(rand, b, strength), images)
     middle = images.mean((1, 2, 3), keepdim=True)
     contrast, brightness = 1 + strength * (0.9 * rand(b) - 0.4), 70 * strength * (rand(b) - 0.5)

@@ -88,7 +88,7 @@ class Locating(Localise):
 def alike_recoloured(clips: Tensor, strength: float, seed: tuple[int, int]) -> Tensor:
     """Clips (B, T, 3, H, W) uint8, each with other colours (`colours.py`), the same in all its pictures."""
     made = [
-        recoloured(pictures.float(), strength, torch.Generator().manual_seed(seed_for(*seed)), mirrored=False)
+        recoloured(pictures.float(), strength, torch.Generator().manual_seed(seed_for(*seed)))
         for pictures in clips.unbind(1)
     ]
     return torch.stack(made, dim=1).round().to(torch.uint8)

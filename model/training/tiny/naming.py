@@ -21,7 +21,7 @@ from model.avsbench_ov import NAMES
 from model.classifier import TEMPERATURE, pixel_statistics
 from model.prompts import TEMPLATES, prompts
 from model.training.task import Task, seed_for
-from model.training.tiny.colours import recoloured
+from model.training.tiny.colours import mirrored, recoloured
 from model.training.tiny.cutouts import cut_out
 from model.training.tiny.stock import Stock
 from model.training.tiny.tags import tags
@@ -119,7 +119,7 @@ class NamingTask(Task):
         pictures = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
         temperature = options.first_temperature + done * (TEMPERATURE - options.first_temperature)
         return NamingBatch(
-            recoloured(pictures, min(1.0, done / options.full_colours), generator),
+            recoloured(mirrored(pictures, generator), min(1.0, done / options.full_colours), generator),
             torch.tensor(which),
             torch.stack([self._sentence(rng, about) for about in self._sentences]),
             torch.tensor(temperature),

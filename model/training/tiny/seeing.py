@@ -21,7 +21,7 @@ from model.alignment import Alignment
 from model.localiser import BACKBONES, standardise
 from model.options import LocaliserOptions
 from model.training.task import Task, seed_for
-from model.training.tiny.colours import recoloured
+from model.training.tiny.colours import mirrored, recoloured
 from model.training.tiny.stock import Stock
 from model.training.tiny.tags import codes, tags
 from model.training.tiny.thaw import thaw
@@ -108,6 +108,7 @@ class SeeingTask(Task):
                 images.append(drawn[0])
         pictures = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
         generator = torch.Generator().manual_seed(seed_for(options.seed, number))
+        pictures = mirrored(pictures, generator)
         return recoloured(pictures, min(1.0, done / options.full_colours), generator), present
 
     def _picture(

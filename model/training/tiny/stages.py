@@ -39,16 +39,19 @@ class WorldConfig(StageConfig):
     """The seed of the world; never that of one to be tested on."""
 
     def stock(
-        self, context: Context, cast: Cast, split: str, soundtracks: int = 0, seconds: int = 5
+        self,
+        context: Context,
+        cast: Cast,
+        split: str,
+        soundtracks: int = 0,
+        seconds: int = StockPlan.seconds,
     ) -> Stock:
         """Raises `ModelError`."""
         plan = StockPlan(
             cast=cast, split=split, seed=self.world_seed, clips=self.clips, soundtracks=soundtracks,
             seconds=seconds,
         )  # fmt: skip
-        name = f"{cast}-{split}-{self.world_seed}-{self.clips}" + ("" if seconds > 1 else "-stills")
-        folder = context.out / "stock" / name
-        return stock(folder, plan, os.cpu_count() or 1, context.say)
+        return stock(context.out / "stock" / plan.name, plan, os.cpu_count() or 1, context.say)
 
 
 class SeeConfig(WorldConfig):

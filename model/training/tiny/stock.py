@@ -60,6 +60,11 @@ class StockPlan:
     artists: tuple[str, ...] = TRAIN
 
     @property
+    def name(self) -> str:
+        """What its folder is called."""
+        return f"{self.cast}-{self.split}-{self.seed}-{self.clips}x{self.seconds}s"
+
+    @property
     def options(self) -> Options:
         return Options(split=self.split, side=self.side, seconds=self.seconds, artists=self.artists)
 
