@@ -16,6 +16,7 @@ from model.layers import Conv, sine_2d
 from model.options import LocaliserOptions
 
 Size = tuple[int, int]
+AT_ONCE = 4  # images whose samples a processor's cache holds, forwards and backwards
 
 
 def pixel_centres(sizes: list[Size], device: torch.device) -> Tensor:
@@ -59,6 +60,9 @@ class DeformableAttention(nn.Module):
         outside it counting as zero; weights (B, heads, levels, points, P) -> (B, P, C).
         """
         b, p, c = values.shape
+        if b > AT_ONCE:
+            parts = zip(*(x.split(AT_ONCE) for x in (values, offsets, weights)), strict=True)
+            return torch.cat([self.sampled(v, sizes, centres, o, w) for v, o, w in parts])
         found = values.new_zeros(b * self.heads, c // self.heads, p, dtype=torch.float32)
         levels = values.float().split([h * w for h, w in sizes], dim=1)
         for level, ((h, w), x) in enumerate(zip(sizes, levels, strict=True)):
@@ -163,7 +167,7 @@ class PixelDecoder(nn.Module):
             level.transpose(1, 2).unflatten(2, size)
             for level, size in zip(tokens.split([h * w for h, w in sizes], dim=1), sizes, strict=True)
         ]
-        fine = self.lateral(res2)
+        fine = self.lateral(res2.contiguous())  # group normalisation is slow to learn through otherwise
         fine = self.smooth(
             fine + F.interpolate(maps[-1], fine.shape[-2:], mode="bilinear", align_corners=False)
         )

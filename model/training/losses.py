@@ -27,7 +27,7 @@ from model.training.matching import (
     pair_costs,
     penalties,
 )
-from model.training.points import PointOptions, random_points, sample, uncertain_points
+from model.training.points import Draw, PointOptions, random_points, read, sample, uncertain_points
 
 SOUNDING, NOT_SOUNDING = 0, 1  # in the sound logits
 
@@ -175,6 +175,14 @@ class Losses:
         return {name: value.item() for name, value in self.terms().items()}
 
 
+class Matched(NamedTuple):
+    """What L answers say of the M objects of a clip that each of them answers for, in F frames."""
+
+    maps: Tensor  # (L, M, F, H / 4, W / 4) mask logits
+    drawn: Draw  # for its L * M * F masks
+    objects: Tensor  # (L, M) which they are
+
+
 class Criterion:
     """Judges a `Sounding` by `Targets`.
 
@@ -223,7 +231,7 @@ class Criterion:
         classes = torch.full_like(sound_logits[..., 0], NOT_SOUNDING, dtype=torch.long)  # (B, L, N)
         weights = torch.full_like(classes, self.options.not_sounding, dtype=torch.float32)
         gate_logits = gates_of(answers)  # (B, L, N, T), or None
-        masks, dices, gates = [], [], []
+        matched, gates = [], []
         for b, clip in enumerate(clips):
             if seeds is not None:
                 self.generator.manual_seed(seeds[b])
@@ -235,9 +243,9 @@ class Criterion:
             layers = torch.arange(len(answers), device=pixels.device)[:, None]
             classes[b, layers, queries] = clip.classes[objects]
             weights[b, layers, queries] = 1.0
-            mask, dice = self._mask_losses(embeddings[b][layers, queries], pixels, clip.masks[objects])
-            masks.append(mask)
-            dices.append(dice)
+            maps = masks_of(embeddings[b][layers, queries].flatten(0, 1), pixels)  # (L * M, F, H / 4, W / 4)
+            drawn = Draw.of(maps.shape[0] * maps.shape[1], self.options.points, self.generator, pixels.device)
+            matched.append(Matched(maps.unflatten(0, objects.shape), drawn, objects))
             if gate_logits is not None:
                 gate = at_least_float32(gate_logits[b, :, :, frames])[layers, queries]  # (L, M, F)
                 gates.append(self._gate_loss(gate, clip.sounds[objects], clip.masks[objects]))
@@ -247,7 +255,8 @@ class Criterion:
         sound = (surprise * weights).sum((0, 2)) / totals.sound
         # Without any object the sums are zero, and so is their mean.
         count = (totals.objects if self.options.normaliser == "per-object" else totals.masks) or 1.0
-        parts = sound, torch.stack(masks).sum(0) / count, torch.stack(dices).sum(0) / count
+        mask, dice = self._mask_losses(matched, [clip.masks for clip in clips])
+        parts = sound, mask / count, dice / count
         share = torch.full_like(sound, self.options.earlier)
         share[-1] = 1.0
         weighted = [w * share * x for w, x in zip(self.options.weights, parts, strict=True)]
@@ -268,30 +277,43 @@ class Criterion:
     ) -> list[Match]:
         """Each answer's own match: sound logits (L, N, 2), mask embeddings (L, N, C) and the mask features
         (F, C, H / 4, W / 4) of the clip's supervised frames."""
-        options, costs = self.options, []
-        true = clip.masks.to(torch.float32)
-        for sound, embedding in zip(sound_logits, embeddings, strict=True):
-            points = random_points(options.points.count, generator=self.generator, device=pixels.device)
-            logits = masks_of(embedding, pixels)
-            costs.append(
-                pair_costs(sound, logits, clip.classes, true, points, options.weights, options.mask_loss)
-            )
-        return [cheapest(x) for x in torch.stack(costs).cpu()]
+        options, layers = self.options, len(embeddings)
+        points = torch.stack(
+            [
+                random_points(options.points.count, generator=self.generator, device=pixels.device)
+                for _ in range(layers)
+            ]
+        )
+        logits = masks_of(embeddings.flatten(0, 1), pixels).unflatten(0, embeddings.shape[:2])
+        costs = pair_costs(
+            sound_logits, logits, clip.classes, clip.masks, points, options.weights, options.mask_loss
+        )
+        return [cheapest(x) for x in costs.cpu()]
 
-    def _mask_losses(self, embeddings: Tensor, pixels: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums (L,) of mask and dice losses of matched queries: mask embeddings (L, M, C), mask features
-        (F, C, H / 4, W / 4), truth (L, M, F, H, W)."""
-        layers, pairs, frames = true.shape[:3]
-        logits = at_least_float32(masks_of(embeddings.flatten(0, 1), pixels)).flatten(0, 1)
-        points = uncertain_points(logits.detach(), self.options.points, self.generator)
-        share = sample(true.flatten(0, 2).to(logits.dtype), points)  # (L * M * F, P)
-        values = sample(logits, points)
+    def _mask_losses(self, matched: Sequence[Matched], masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Sums (L,) of mask and dice losses of what was matched in every clip with its objects' masks."""
+        layers = len(matched[0].maps)
+        logits = at_least_float32(torch.cat([m.maps.flatten(1, 2) for m in matched], dim=1)).flatten(0, 1)
+        drawn = Draw(
+            *(
+                torch.cat([x.unflatten(0, (layers, -1)) for x in each], dim=1).flatten(0, 1)
+                for each in zip(*(m.drawn for m in matched), strict=True)
+            )
+        )
+        which, first = [], 0  # of all clips' true masks, frame by frame
+        for m, true in zip(matched, masks, strict=True):
+            frames = torch.arange(true.shape[1], device=true.device)
+            which.append((first + m.objects[..., None] * len(frames) + frames).flatten(1))
+            first += len(true) * len(frames)
+        points = uncertain_points(logits.detach(), self.options.points, drawn)
+        truth = torch.cat([true.flatten(0, 1) for true in masks])
+        share = read(truth, torch.cat(which, dim=1).flatten(), points.to(logits.dtype))
+        values = sample(logits, points)  # (L * all matched masks, P)
         inside, outside = penalties(values, self.options.mask_loss)
         mask = (share * inside + (1 - share) * outside).mean(1)
         p = values.sigmoid()
         dice = 1 - (2 * (p * share).sum(1) + 1) / (p.sum(1) + share.sum(1) + 1)
-        shape = layers, pairs * frames
-        return mask.reshape(shape).sum(1), dice.reshape(shape).sum(1)
+        return mask.view(layers, -1).sum(1), dice.view(layers, -1).sum(1)
 
     def _totals(self, clips: list[ClipObjects], queries: int) -> Totals:
         matched = [min(len(clip.masks), queries) for clip in clips]

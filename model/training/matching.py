@@ -67,20 +67,22 @@ def pair_costs(
     weights: Weights,
     mask_loss: MaskLoss,
 ) -> Tensor:
-    """(N, K): what it costs that a query of one clip answers for an object.
+    """(L, N, K): what it costs, by each of L answers, that a query of one clip answers for an object.
 
-    `sound_logits` (N, 2), `mask_logits` (N, T, H / 4, W / 4); `classes` (K,) 0 for an object that sounds, 1
-    for one that does not; `masks` (K, T, H, W) of the same picture; `points` (P, 2), shared by the T frames.
+    `sound_logits` (L, N, 2), `mask_logits` (L, N, T, H / 4, W / 4); `classes` (K,) 0 for an object that
+    sounds, 1 for one that does not; `masks` (K, T, H, W) of the same picture; `points` (L, P, 2), shared by
+    the T frames.
     """
     with torch.no_grad(), torch.autocast(mask_logits.device.type, enabled=False):
-        predicted = sample(at_least_float32(mask_logits), points).flatten(1)  # (N, T * P)
-        true = sample(masks.to(predicted.dtype), points).flatten(1)  # (K, T * P)
+        predicted = sample(at_least_float32(mask_logits), points).flatten(2)  # (L, N, T * P)
+        true = sample(masks.to(predicted.dtype), points.flatten(0, 1))  # (K, T, L * P)
+        true = true.unflatten(2, points.shape[:2]).permute(2, 1, 3, 0).flatten(1, 2)  # (L, T * P, K)
         inside, outside = penalties(predicted, mask_loss)
         # The mean of true * inside + (1 - true) * outside over the points, for every pair.
-        mask = ((inside - outside) @ true.T + outside.sum(1, keepdim=True)) / predicted.shape[1]
+        mask = ((inside - outside) @ true + outside.sum(2, keepdim=True)) / predicted.shape[2]
         p = predicted.sigmoid()
-        dice = 1 - (2 * p @ true.T + 1) / (p.sum(1, keepdim=True) + true.sum(1) + 1)
-        sound = -at_least_float32(sound_logits).softmax(-1)[:, classes]
+        dice = 1 - (2 * p @ true + 1) / (p.sum(2, keepdim=True) + true.sum(1, keepdim=True) + 1)
+        sound = -at_least_float32(sound_logits).softmax(-1)[..., classes]
         return weights.sound * sound + weights.mask * mask + weights.dice * dice
 
 

@@ -8,12 +8,14 @@ Points are (x, y) from 0 to 1 over the picture, so masks of different resolution
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from model.errors import ModelError
+from model.pixel_decoder import neighbours
 
 
 @dataclass(frozen=True)
@@ -32,18 +34,23 @@ class PointOptions:
         if not 0 <= self.importance <= 1:
             raise ModelError(f"found {self.importance} as the share of unsure points, expected 0 to 1")
 
+    @property
+    def unsure(self) -> int:
+        return int(self.importance * self.count)
+
 
 def sample(masks: Tensor, points: Tensor) -> Tensor:
     """Bilinear values of masks at points from 0 to 1; beyond the outermost pixels' centres 0 mixes in.
 
-    Points (P, 2) are shared: masks (..., H, W) -> (..., P). Points (M, P, 2) are each mask's own:
-    masks (M, H, W) -> (M, P).
+    Points (P, 2) are shared: masks (..., H, W) -> (..., P). Points (M, P, 2) are each one's own:
+    masks (M, ..., H, W) -> (M, ..., P).
     """
-    shared = points.ndim == 2
-    maps = masks.flatten(0, -3)[None] if shared else masks[:, None]
+    if points.ndim == 2:
+        return sample(masks[None], points[None])[0]
+    maps = masks.flatten(1, -3) if masks.ndim > 3 else masks[:, None]
     grid = 2 * points.to(masks.dtype).unsqueeze(-2) - 1
-    values = F.grid_sample(maps, grid[None] if shared else grid, align_corners=False)[..., 0]
-    return values[0].unflatten(0, masks.shape[:-2]) if shared else values[:, 0]
+    values = F.grid_sample(maps, grid, align_corners=False)[..., 0]
+    return values.view(*masks.shape[:-2], points.shape[-2])
 
 
 def random_points(*shape: int, generator: torch.Generator, device: torch.device) -> Tensor:
@@ -51,16 +58,37 @@ def random_points(*shape: int, generator: torch.Generator, device: torch.device)
     return torch.rand(*shape, 2, generator=generator, device=generator.device).to(device)
 
 
+def read(masks: Tensor, which: Tensor, points: Tensor) -> Tensor:
+    """`sample` of masks[which] (M,) at each one's own points (M, P, 2), in their precision, without copying masks.
+
+    Masks (K, H, W) are bool, as truth is.
+    """
+    h, w = masks.shape[-2:]
+    x, y = (points * torch.tensor([w, h], device=points.device) - 0.5).unbind(-1)
+    flat, first = masks.flatten(), (which * (h * w))[:, None]
+    found = torch.zeros_like(x)
+    for row, share_y in neighbours(y, h):
+        for column, share_x in neighbours(x, w):
+            found += share_y * share_x * flat[first + row * w + column]
+    return found
+
+
+class Draw(NamedTuple):
+    """Points drawn for M masks, from which `uncertain_points` takes."""
+
+    candidates: Tensor  # (M, P', 2)
+    anywhere: Tensor  # (M, P'', 2)
+
+    @classmethod
+    def of(cls, masks: int, options: PointOptions, generator: torch.Generator, device: torch.device) -> Draw:
+        counts = int(options.oversample * options.count), options.count - options.unsure
+        return cls(*(random_points(masks, n, generator=generator, device=device) for n in counts))
+
+
 @torch.no_grad()
-def uncertain_points(logits: Tensor, options: PointOptions, generator: torch.Generator) -> Tensor:
+def uncertain_points(logits: Tensor, options: PointOptions, drawn: Draw) -> Tensor:
     """Each mask's own points (M, P, 2), most of them where its logits (M, H, W) are nearest to 0."""
-    masks, device = len(logits), logits.device
-    unsure = int(options.importance * options.count)
-    candidates = random_points(
-        masks, int(options.oversample * options.count), generator=generator, device=device
-    )
-    sureness = sample(logits, candidates).abs()
-    nearest = sureness.topk(unsure, dim=1, largest=False).indices
-    chosen = candidates.gather(1, nearest[..., None].expand(-1, -1, 2))
-    anywhere = random_points(masks, options.count - unsure, generator=generator, device=device)
-    return torch.cat([chosen, anywhere], dim=1)
+    sureness = sample(logits, drawn.candidates).abs()
+    nearest = sureness.topk(options.unsure, dim=1, largest=False).indices
+    chosen = drawn.candidates.gather(1, nearest[..., None].expand(-1, -1, 2))
+    return torch.cat([chosen, drawn.anywhere], dim=1)

@@ -18,7 +18,7 @@ from model.localiser import normalise
 from model.training import losses
 from model.training.losses import Criterion, LossOptions, Objects, Targets, Totals
 from model.training.matching import MaskLoss, Weights
-from model.training.points import PointOptions, random_points, sample, uncertain_points
+from model.training.points import Draw, PointOptions, random_points, sample, uncertain_points
 from tests.model.small import sounds, untrained
 
 POINTS = PointOptions(count=40)
@@ -133,7 +133,7 @@ def plain_losses(sounding: Sounding, truth: Targets, mask_loss: MaskLoss) -> dic
                 for f in range(len(frames))
             ]
         )
-        points = iter(uncertain_points(maps, POINTS, draw))
+        points = iter(uncertain_points(maps, POINTS, Draw.of(len(maps), POINTS, draw, torch.device("cpu"))))
         for name, a, x, pairs in zip(names, answers, logits, matched, strict=True):
             for n in range(N):
                 kind, w = (0, 1.0) if n in dict(pairs) else (1, 0.1)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from model.errors import ModelError
-from model.training.matching import MaskLoss, Match, Weights, cheapest, pair_costs, penalties
+from model.training import matching
+from model.training.matching import MaskLoss, Match, Weights, cheapest, penalties
 from model.training.points import sample
 
 LOSSES: list[MaskLoss] = ["bce", "focal"]
@@ -40,6 +41,20 @@ def pair_cost(
     return -2 * own + 5 * mask + 5 * dice
 
 
+def pair_costs(
+    sound: Tensor,
+    logits: Tensor,
+    classes: Tensor,
+    masks: Tensor,
+    points: Tensor,
+    weights: Weights,
+    mask_loss: MaskLoss,
+) -> Tensor:
+    """Of a single answer."""
+    answer = sound[None], logits[None], classes, masks, points[None], weights, mask_loss
+    return matching.pair_costs(*answer)[0]
+
+
 def scene(queries: int = 4, objects: int = 3) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Sound logits, mask logits at a quarter of the size, classes, masks of two frames, points."""
     draw = seeded(7)
@@ -64,6 +79,15 @@ def test_costs_are_those_of_plain_arithmetic(mask_loss: MaskLoss) -> None:
         for n in range(len(sound))
     ]
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_every_answer_is_judged_at_points_of_its_own() -> None:
+    sound, logits, classes, masks, points = scene()
+    two = [torch.stack((x, x.flip(0))) for x in (sound, logits, points)]
+    found = matching.pair_costs(*two[:2], classes, masks, two[2], Weights(), "bce")
+    for costs, *own in zip(found, *two, strict=True):
+        expected = pair_costs(own[0], own[1], classes, masks, own[2], Weights(), "bce")
+        torch.testing.assert_close(costs, expected)
 
 
 def test_costs_of_an_unsure_query_by_hand() -> None:
