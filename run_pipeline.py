@@ -40,9 +40,11 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--source", metavar="FILE", help="a recording: any container and codec that FFmpeg reads"
     )
-    run.add_argument("--model", metavar="NAME", help="preset of a model: r50 (default) or swinb")
+    run.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), r50 or swinb")
     run.add_argument(
-        "--weights", metavar="PATH", help="the authors' checkpoint, or 'stand-in' to try without one"
+        "--weights",
+        metavar="PATH",
+        help="a checkpoint, or 'stand-in' to try without one (r50, swinb); tiny brings its own",
     )
     run.add_argument(
         "--vocabulary", metavar="WORDS", help='what to look for: "dog, violin, train", or a YAML file'
@@ -85,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
 
     evaluate = command("evaluate", "Score a model on clips with known truth, offline and streamed.")
     add_evaluation(evaluate)
-    evaluate.add_argument("--model", metavar="NAME", help="preset of a model: r50 (default) or swinb")
+    evaluate.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), r50 or swinb")
     evaluate.add_argument("--weights", metavar="PATH", help="a checkpoint, or 'stand-in' to try without one")
     _configurable(evaluate)
 
@@ -95,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--seconds", type=int, default=20, help="length of the clip the pipeline is timed on")
     _configurable(bench)
-    bench.add_argument("--model", metavar="NAME", help="preset of a model: r50 (default) or swinb")
+    bench.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), r50 or swinb")
     return top
 
 

@@ -140,7 +140,8 @@ class CheckpointWeights:
         ]
         if any(faults):
             told = "; ".join(filter(None, faults))
-            raise ModelError(f"{self.path}: does not fit this model's {part}: {told}")
+            hint = "if it is of another model, choose that with --model (model.name)"
+            raise ModelError(f"{self.path}: does not fit this model's {part}; {hint}: {told}")
         broken = [name for name in wanted if not self.tensors[name].isfinite().all()]
         if broken:
             raise ModelError(f"{self.path}: holds NaN or infinity: {', '.join(broken)}")

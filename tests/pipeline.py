@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def settings(source: Path, out: Path, *more: str) -> Config:
     """A configuration of the whole-size model on pictures of thumbnail size, which run fast."""
     return load(
+        model="r50",
         settings=[
             setting(text)
             for text in (
@@ -33,7 +34,7 @@ def settings(source: Path, out: Path, *more: str) -> Config:
                 "nodes.model.threads=1",
                 *more,
             )
-        ]
+        ],
     )
 
 

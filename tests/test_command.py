@@ -127,7 +127,7 @@ def test_a_valid_configuration_is_said_to_be(capsys: pytest.CaptureFixture[str])
     assert main(["check", "empty.yaml", "--set", "model.name=swinb"]) == 0
     told = capsys.readouterr()
     assert told.out.splitlines() == [
-        "mine.yaml: valid (model r50, source clip.mp4)",
+        "mine.yaml: valid (model tiny, source clip.mp4)",
         "empty.yaml: valid (model swinb, source to be given)",
     ]
     assert told.err == ""
@@ -231,7 +231,7 @@ WELL = "run --source clip.mp4 --weights stand-in --vocabulary dog --out out"
     [
         ("run", "nothing to run: give --source FILE (or source.uri in a configuration)"),
         (
-            "run --source clip.mp4 --weights missing.pth",
+            "run --source clip.mp4 --model r50 --weights missing.pth",
             "missing.pth: no such checkpoint. Get `model_ov_avss_r50",
         ),
         ("run --source clip.mp4 --weights .", ".: no such checkpoint."),
@@ -347,7 +347,10 @@ def test_where_every_node_with_weights_is_elsewhere_none_are_needed_here(pretend
     nodes = "".join(f"  {name}: {{here: false}}\n" for name in ("feature", "model", "classification"))
     links = "".join(f"  {name}: tcp://127.0.0.1:{7100 + i}\n" for i, name in enumerate(LINKS))
     Path("mine.yaml").write_text(f"nodes:\n{nodes}links:\n{links}")
-    assert main(shlex.split("run --source clip.mp4 --vocabulary dog --out out --config mine.yaml")) == 0
+    assert (
+        main(shlex.split("run --source clip.mp4 --model r50 --vocabulary dog --out out --config mine.yaml"))
+        == 0
+    )
     assert pretended.seen.model.checkpoint is None
 
 

@@ -59,9 +59,9 @@ def random_points(*shape: int, generator: torch.Generator, device: torch.device)
 
 
 def read(masks: Tensor, which: Tensor, points: Tensor) -> Tensor:
-    """`sample` of masks[which] (M,) at each one's own points (M, P, 2), in their precision, without copying masks.
+    """`sample` of masks[which] (M,) at each one's own points (M, P, 2), without copying masks.
 
-    Masks (K, H, W) are bool, as truth is.
+    Masks (K, H, W) are bool, as truth is; values have the points' precision.
     """
     h, w = masks.shape[-2:]
     x, y = (points * torch.tensor([w, h], device=points.device) - 0.5).unbind(-1)

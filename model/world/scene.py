@@ -24,7 +24,7 @@ SPEAKING = (0.3, 0.4, 0.24, 0.06)  # chances of one to four visible things of a 
 SILENT = (0.4, 0.35, 0.25)  # chances of none to two other things
 GALLERY = (0.3, 0.35, 0.25, 0.1)  # chances of one to four things in a picture of the gallery ...
 SPEAKING_IN_GALLERY = 0.4  # ... and the share of them that are of a sounding kind
-INKED = 0.35  # share of the things in a gallery that are redrawn as by another artist
+INKED = 0.35, 0.25  # share of the things in a gallery, and in a lesson's scenes, that are redrawn
 _T = TypeVar("_T")
 
 
@@ -106,6 +106,7 @@ class Purpose(IntEnum):
     BACKDROP = 1
     SOUND = 2
     NOISE = 3
+    INK = 4
 
 
 def chance(seed: int, index: int, purpose: Purpose, more: int = 0) -> Generator:
@@ -152,7 +153,7 @@ def draw_gallery(seed: int, index: int, options: Options) -> Scene:
         seed=seed,
         index=index,
         options=options,
-        things=tuple(_at_times_inked(rng, thing) for thing in _draw_things(rng, seen, names, options)),
+        things=_at_times_inked(rng, _draw_things(rng, seen, names, options), INKED[0]),
         offscreen="",
         turns=Turns(nothing, np.zeros(options.seconds, np.bool_)),
         camera=draw_camera(rng),
@@ -161,13 +162,23 @@ def draw_gallery(seed: int, index: int, options: Options) -> Scene:
     )
 
 
-def _at_times_inked(rng: Generator, thing: Thing) -> Thing:
-    ink = Ink(
-        width=float(rng.uniform(0.012, 0.04)),
-        colours=int(rng.integers(3, 9)),
-        pale=float(rng.uniform(0, 0.5)),
-    )
-    return replace(thing, look=replace(thing.look, ink=ink)) if rng.uniform() < INKED else thing
+def redrawn(scene: Scene) -> Scene:
+    """The same scene, in which some things look as if by another artist."""
+    rng = chance(scene.seed, scene.index, Purpose.INK)
+    return replace(scene, things=_at_times_inked(rng, scene.things, INKED[1]))
+
+
+def _at_times_inked(rng: Generator, things: Sequence[Thing], share: float) -> tuple[Thing, ...]:
+    shown = []
+    for thing in things:
+        ink = Ink(
+            width=float(rng.uniform(0.012, 0.04)),
+            colours=int(rng.integers(3, 9)),
+            pale=float(rng.uniform(0, 0.5)),
+        )
+        inked = rng.uniform() < share
+        shown.append(replace(thing, look=replace(thing.look, ink=ink)) if inked else thing)
+    return tuple(shown)
 
 
 @cache

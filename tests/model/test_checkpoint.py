@@ -165,7 +165,7 @@ def test_a_part_does_not_mind_what_another_lacks(path: Path, entries: dict[str, 
     only = {name: value for name, value in entries.items() if name.startswith(PARTS["audio_encoder"])}
     weights = CheckpointWeights(save(path, only))
     weights.fill("audio_encoder", Other())
-    with pytest.raises(ModelError, match="does not fit this model's clip: 5 missing"):
+    with pytest.raises(ModelError, match=r"does not fit this model's clip; .*--model.*: 5 missing"):
         weights.fill("clip", Other())
 
 
@@ -216,7 +216,8 @@ def test_faults_are_listed_by_name(
     before = {own: value.clone() for own, value in module.state_dict().items()}
     with pytest.raises(ModelError) as error:
         weights.fill("audio_encoder", module)
-    assert str(error.value) == f"{path}: does not fit this model's audio_encoder: {told}"
+    hint = "if it is of another model, choose that with --model (model.name)"
+    assert str(error.value) == f"{path}: does not fit this model's audio_encoder; {hint}: {told}"
     assert all(torch.equal(before[own], value) for own, value in module.state_dict().items())
 
 

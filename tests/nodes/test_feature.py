@@ -210,7 +210,9 @@ def test_only_snippets_are_taken() -> None:
 
 @pytest.mark.slow
 def test_as_configured_it_hears_with_vggish() -> None:
-    config: Config = load(settings=[setting("model.short_side=64"), setting("model.audio_grid=clip")])
+    config: Config = load(
+        model="r50", settings=[setting("model.short_side=64"), setting("model.audio_grid=clip")]
+    )
     stage = FeatureStage.from_config(config, StandInWeights())
     found = one(stage, snippet(0, audio=SOUND[:SAMPLES], t_ns=NS))
     with torch.inference_mode():

@@ -160,11 +160,11 @@ def test_the_configuration_decides_the_network() -> None:
     assert found == LocaliserOptions(
         backbone="swinb", window=7, fusion="add", fusion_levels="one", audio_prompt="concat-add"
     )
-    assert localiser_options(load()) == LocaliserOptions()
+    assert localiser_options(load(model="r50")) == LocaliserOptions()
 
 
 def test_the_configuration_decides_about_tracks() -> None:
-    assert track_options(load()) == TrackOptions()
+    assert track_options(load(model="r50")) == TrackOptions()
     texts = ("tracks.sounding_on=0.7", "tracks.max_objects=3", "tracks.keep_s=4", "source.hop_s=0.5")
-    found = track_options(load(settings=[setting(text) for text in texts]))
+    found = track_options(load(model="r50", settings=[setting(text) for text in texts]))
     assert found == replace(TrackOptions(), sounding_on=0.7, max_objects=3, keep_snippets=8)

@@ -114,7 +114,7 @@ def locate(config: LocateConfig, context: Context) -> Locating:
     return Locating(
         _localiser(config, options, sight, context),
         ears,
-        config.stock(context, "clips", "base", config.soundtracks, 1 if config.stills else options.window),
+        config.stock(context, "scenes", "base", config.soundtracks, 1 if config.stills else options.window),
         LocaliseOptions(
             batch_size=config.batch,
             seed=context.seed,

@@ -25,11 +25,11 @@ from model.world.art import TRAIN, Art
 from model.world.categories import catalogue
 from model.world.mixing import draw_levels, mix
 from model.world.paint import FPS, Painter
-from model.world.scene import Options, Purpose, Scene, chance, draw_gallery, draw_scene
+from model.world.scene import Options, Purpose, Scene, chance, draw_gallery, draw_scene, redrawn
 from model.world.sounds import bank, looked_up
 from model.world.turns import draw_turns
 
-Cast = Literal["clips", "gallery", "sounds"]
+Cast = Literal["scenes", "gallery", "sounds"]
 VOICES, VOICE_SECONDS = 32, 4  # of each category in the bank that sound tracks are mixed from
 MOST_THINGS = 6
 EDITION = 2  # of the world: one more whenever the same plan makes other clips
@@ -44,8 +44,8 @@ class StockPlan:
     """What is in a stock; the same plan makes the same stock.
 
     Attributes:
-        cast: `clips`, the world's own scenes; `sounds`, no more than their sound tracks; `gallery`, one
-            picture each of things of any kind.
+        cast: `scenes`, the world's own, some things redrawn; `sounds`, no more than their sound tracks;
+            `gallery`, one picture each of things of any kind.
         split: of which categories: base, novel or mixed.
         soundtracks: how many for each clip.
     """
@@ -76,8 +76,9 @@ class StockPlan:
         return [FPS - 1] if self.cast == "gallery" else [(n + 1) * FPS - 1 for n in range(self.seconds)]
 
     def scene(self, index: int) -> Scene:
-        draw = draw_gallery if self.cast == "gallery" else draw_scene
-        return draw(self.seed, index, self.options)
+        if self.cast == "gallery":
+            return draw_gallery(self.seed, index, self.options)
+        return redrawn(draw_scene(self.seed, index, self.options))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from model.errors import ModelError
 from model.world.art import ARTISTS, TEST, TRAIN
 from model.world.categories import catalogue
 from model.world.motion import MARGIN
-from model.world.scene import Options, draw_gallery, draw_scene
+from model.world.scene import Options, draw_gallery, draw_scene, redrawn
 
 SHAPES = ("shapes",)
 
@@ -96,3 +96,14 @@ def test_a_gallery_shows_things_of_any_kind_that_never_sound() -> None:
 def test_the_worlds_own_clips_are_not_redrawn() -> None:
     scenes = [draw_scene(3, index, Options(split="mixed")) for index in range(50)]
     assert all(thing.look.ink is None for scene in scenes for thing in scene.things)
+
+
+def test_a_scene_that_is_redrawn_changes_in_nothing_else() -> None:
+    scenes = [draw_scene(3, index, Options()) for index in range(200)]
+    others = [redrawn(scene) for scene in scenes]
+    things = [thing for scene in others for thing in scene.things]
+    assert 0.18 < np.mean([thing.look.ink is not None for thing in things]) < 0.32
+    for scene, other in zip(scenes, others, strict=True):
+        bare = tuple(replace(thing, look=replace(thing.look, ink=None)) for thing in other.things)
+        assert replace(other, things=bare) == scene
+        assert redrawn(scene) == other

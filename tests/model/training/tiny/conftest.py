@@ -13,7 +13,7 @@ from model.training.tiny import stock as stocks
 from model.training.tiny.stock import Stock, StockPlan, stock
 
 GALLERY = StockPlan(cast="gallery", split="mixed", seed=1, clips=12, side=64, artists=("shapes",))
-CLIPS = replace(GALLERY, cast="clips", split="base", clips=4, soundtracks=2)
+CLIPS = replace(GALLERY, cast="scenes", split="base", clips=4, soundtracks=2)
 SMALL = LocaliserOptions(
     backbone="tiny", queries=8, channels=32, heads=4, encoder_layers=1, encoder_ffn=32, decoder_layers=1,
     decoder_ffn=32, fusion_channels=32, fusion="similarity", sound_head="relations", sound_gate=True,
