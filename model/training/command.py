@@ -124,8 +124,10 @@ class Training:
             say=self._say,
         )
         run = self.config.settings.run
+        with self.here.first_ahead():  # what a task needs may have to be made, once
+            task = KINDS[stage.task].task(stage, context)
         trainer = Trainer(
-            KINDS[stage.task].task(stage, context),
+            task,
             stage.recipe(seed),
             run.upkeep(),
             processes=self.here,

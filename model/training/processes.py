@@ -53,6 +53,15 @@ class Processes:
         """Until all are here."""
         self.mean(torch.zeros(()))
 
+    @contextmanager
+    def first_ahead(self) -> Iterator[None]:
+        """A block that the first goes through alone, and then all others: they find what it has made."""
+        if not self.first:
+            self.wait()
+        yield
+        if self.first:
+            self.wait()
+
     def joined(self, module: nn.Module, sometimes_unused: bool) -> nn.Module:
         """The module, its gradients averaged over all processes whenever they are computed."""
         if self.count == 1:

@@ -56,6 +56,10 @@ def test_when_one_is_asked_to_stop_all_do(two: tuple[Path, str]) -> None:
     assert [path.name for path in (folder / "told").iterdir()] == ["step-00000003.pt"]
 
 
+def test_what_the_first_makes_ahead_the_other_finds(two: tuple[Path, str]) -> None:
+    assert [(two[0] / f"went-{rank}").read_text() for rank in range(2)] == ["", "went-0"]
+
+
 def test_one_of_them_speaks(two: tuple[Path, str]) -> None:
     lines = [line for line in two[1].splitlines() if line.startswith("run: ")]
     assert [line.split(": ")[1] for line in lines] == ["step 2 of 6", "step 4 of 6", "step 6 of 6"]
