@@ -1,11 +1,10 @@
 """The paper's Tables 3 to 5 and this project's own options, trained and scored at the bundled model's size.
 
-    python -m benchmarks.ablations --base runs/tiny --data data/base data/novel --out runs/ablations
+    python -m benchmarks.ablations --data data/base data/novel --out runs/ablations
 
-`--base` is the folder of a finished training of configs/train/tiny.yaml. What sees, hears and names is from
-there, and only what a row changes is trained anew. Rows that are done are not done again: the command can be
-stopped, and given again with more seeds or rows. What it finds is written to OUT/ablations.json, and to
-Markdown with `--write docs/ablations.md`.
+What sees, hears and names is the bundled model's, and only what a row changes is trained anew. Rows that are
+done are not done again: the command can be stopped, and given again with more seeds or rows. What it finds is
+written to OUT/ablations.json, and to Markdown with `--write docs/ablations.md`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 CONFIG = Path("configs/train/tiny.yaml")
-KEPT = ("see", "hear", "name", "stock")  # of the base training
+TAKEN = ("see", "hear", "name")  # stages that are another model's
 SCORES = ("j_base", "j_novel", "miou_base", "miou_novel", "harmonic", "miou", "silent_covered_base")
 PAPER = ("miou_base", "miou_novel", "harmonic", "miou")  # the columns of its tables
 
@@ -80,7 +79,7 @@ ROWS = (
 class Bench:
     """Runs rows, one after the other, and remembers what they scored: row -> seed -> scores."""
 
-    base: Path
+    base: str
     data: Sequence[Path]
     out: Path
     steps: int
@@ -104,11 +103,13 @@ class Bench:
     def _train(self, row: Row, seed: int) -> Path:
         out = self.out / f"{row.folder}-{seed}"
         out.mkdir(parents=True, exist_ok=True)
-        for name in KEPT:
-            if not (out / name).exists():
-                (out / name).symlink_to((self.base / name).resolve())
+        stock = self.out / "stock"  # all rows learn from the same
+        stock.mkdir(exist_ok=True)
+        if not (out / "stock").exists():
+            (out / "stock").symlink_to(stock.resolve())
         trained = next(other for other in ROWS if other.name == row.folder)
         settings = {
+            **{f"stages.{name}.weights": self.base for name in TAKEN},
             "stages.draw.steps": str(self.steps),
             "stages.locate.steps": str(-(-self.steps // DRAW_PER_LOCATE)),
             **{f"stages.{name}.seed": str(seed) for name in ANEW},
@@ -170,7 +171,10 @@ def _told(values: Sequence[float | None]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--base", type=Path, required=True, metavar="DIR", help="a training of the whole model"
+        "--base",
+        default="bundled:tiny",
+        metavar="MODEL",
+        help="what sees, hears and names (default: bundled:tiny, or a file)",
     )
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="sets to score on")
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"), metavar="DIR")

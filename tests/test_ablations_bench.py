@@ -40,18 +40,16 @@ def test_rows_are_done_once_and_seed_by_seed(tmp_path: Path, monkeypatch: pytest
             (out / "scores.json").write_text(json.dumps(dict.fromkeys(SCORES, 0.5)))
 
     monkeypatch.setattr(ablations, "_command", command)
-    base = tmp_path / "base"
-    for name in ablations.KEPT:
-        (base / name).mkdir(parents=True)
     out = tmp_path / "out"
     out.mkdir()
     rows = [row for row in ROWS if row.name in ("bundled", "crop-none")]
-    Bench(base, [tmp_path], out, 3).run(rows, [1, 2])
+    Bench("a.safetensors", [tmp_path], out, 3).run(rows, [1, 2])
     assert [arguments[0] for arguments in done] == ["train", "evaluate"] * 4
     trained = [arguments[arguments.index("--out") + 1] for arguments in done if arguments[0] == "train"]
     assert trained == [str(out / f"bundled-{seed}") for seed in (1, 1, 2, 2)]
-    assert (out / "bundled-1" / "see").resolve() == (base / "see").resolve()
-    again = Bench(base, [tmp_path], out, 3)
+    assert {f"stages.{name}.weights=a.safetensors" for name in ("see", "hear", "name")} <= set(done[0])
+    assert (out / "bundled-1" / "stock").resolve() == (out / "bundled-2" / "stock").resolve()
+    again = Bench("a.safetensors", [tmp_path], out, 3)
     again.run(rows, [1, 2])
     assert len(done) == 8
     told = tables(again.found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -176,6 +177,38 @@ def test_stages_follow_each_other_and_later_ones_rest_on_earlier_ones(
     assert [line.split(": ")[1].split(",")[0] for line in told[:2]] == ["is trained", "is trained"]
     (wrong,) = errors(capsys, line("--steps", "2"))
     assert wrong.startswith("out/again: was trained upon what localiser was, which has steps to go; remove")
+
+
+def test_what_another_model_has_learnt_is_taken(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(data, "first", "--steps", "1")) == 0
+    learnt = weights("first")
+    save_file({name: value.half() for name, value in learnt.items()}, "half.safetensors")
+    capsys.readouterr()
+    assert main(arguments(data, "second", stages__localiser__weights="half.safetensors")) == 0
+    assert "localiser: is taken from half.safetensors" in capsys.readouterr().err
+    taken = weights("second")
+    assert taken.keys() == learnt.keys()
+    for name, value in taken.items():
+        assert value.dtype == torch.float32
+        assert torch.equal(value, learnt[name].half().float())
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("bundled:huge", r"huge\.safetensors: no such checkpoint"),
+        (
+            "clip.safetensors",
+            r"stages\.localiser\.weights: clip\.safetensors: found nothing that begins with",
+        ),
+    ],
+)
+def test_a_model_that_has_learnt_nothing_of_it_is_refused(
+    data: Path, capsys: pytest.CaptureFixture[str], model: str, told: str
+) -> None:
+    save_file({"clip_adapter.clip_model.w": torch.zeros(1)}, "clip.safetensors")
+    (wrong,) = errors(capsys, arguments(data, "out", stages__localiser__weights=model))
+    assert re.search(told, wrong)
 
 
 # Going on -------------------------------------------------------------------------------------------------

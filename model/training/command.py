@@ -5,7 +5,7 @@ What it leaves in its folder:
     config.json                     all settings, as they were checked
     <stage>/step-*.pt               checkpoints
     <stage>/tensorboard/            curves and pictures
-    <stage>/weights.safetensors     when the stage is trained
+    <stage>/weights.safetensors     when the stage is trained, or taken from another model
     model.safetensors               the parts of all stages together, for `run --weights`
 """
 
@@ -24,7 +24,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model.checkpoint import PARTS
+from model.checkpoint import PARTS, CheckpointWeights, weights_path
 from model.errors import ModelError
 from model.training.config import LocaliseConfig, StageConfig, TrainingConfig, load
 from model.training.initialise import clip_tensors
@@ -37,7 +37,10 @@ from streaming.config import nested, setting
 
 WEIGHTS, MODEL = "weights.safetensors", "model.safetensors"
 INTERRUPTED = 130
-KINDS: dict[str, Kind] = {"localise": Kind(LocaliseConfig, localise), **tiny.KINDS}
+KINDS: dict[str, Kind] = {
+    "localise": Kind(LocaliseConfig, localise, PARTS["localiser"] + PARTS["audio_encoder"]),
+    **tiny.KINDS,
+}
 # Where the model runs, and what it is run with, does not decide what is learnt.
 RUNNING = {"checkpoint", "stand_in_salt", "device", "precision"}
 
@@ -105,6 +108,8 @@ class Training:
 
     def _stage(self, name: str, stage: StageConfig, done: Mapping[str, Path]) -> Path:
         """Trains a stage, or what is left of it; the path of its weights."""
+        if stage.weights is not None:
+            return self._taken(name, stage.weights, KINDS[stage.task].holds)
         folder, seed = self.out / name, self._seed(stage)
         until, weights = min(stage.steps, self.limit or stage.steps), folder / WEIGHTS
         settings = self._settings(stage)
@@ -144,9 +149,28 @@ class Training:
             write_tensors(tensors_of(trainer.task.parts()), weights, marks)
         return weights
 
+    def _taken(self, name: str, model: str, holds: tuple[str, ...]) -> Path:
+        """The path of a stage's weights that are those of a model. Raises `ModelError`."""
+        path = self.out / name / WEIGHTS
+        if self.here.first:
+            source = weights_path(model)
+            tensors = {
+                entry: value.float() if value.is_floating_point() else value
+                for entry, value in CheckpointWeights(source).tensors.items()
+                if entry.startswith(holds)
+            }
+            if not tensors:
+                told = f"found nothing that begins with {' or '.join(holds)}"
+                raise ModelError(
+                    f"stages.{name}.weights: {source}: {told}; expected a model that has learnt it"
+                )
+            write_tensors(tensors, path)
+        self._say(f"{name}: is taken from {model}")
+        return path
+
     def _settings(self, stage: StageConfig) -> dict[str, Any]:
         """What decides what a stage learns; however the clips of a step are shared out, they are the same."""
-        inner = stage.model_dump(exclude={"seed", "batch", "accumulation", "initial"})
+        inner = stage.model_dump(exclude={"seed", "batch", "accumulation", "initial", "weights"})
         inner["clips_per_step"] = stage.batch * stage.accumulation * self.here.count
         model = self.config.model.model_dump(include=KINDS[stage.task].of_model, exclude=RUNNING)
         return json.loads(json.dumps({"seed": self._seed(stage), "model": model, "stage": inner}))

@@ -113,6 +113,8 @@ class StageConfig(Section):
 
     task: str
     """Which kind of stage it is."""
+    weights: str | None = None
+    """A model that has learnt this, a file or `bundled:NAME`: it is taken from there, and not trained."""
     seed: Every | None = None
     """Decides what it draws at random; as all stages unless given."""
     steps: Positive = 82_000

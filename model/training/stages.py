@@ -60,11 +60,13 @@ class Kind:
 
     Attributes:
         task: makes what it trains of its settings.
+        holds: what the names of the weights that it leaves begin with.
         of_model: keys of the `model` section that decide what it learns; all of them unless told.
     """
 
     config: type[StageConfig]
     task: Callable[[Any, Context], Task]
+    holds: tuple[str, ...]
     of_model: set[str] | None = None
 
 

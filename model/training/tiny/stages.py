@@ -10,7 +10,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from model.checkpoint import CheckpointWeights
+from model.checkpoint import PARTS, CheckpointWeights
 from model.ears import Ears
 from model.errors import ModelError
 from model.localiser import Localiser
@@ -149,8 +149,8 @@ def _earlier(context: Context, stage: str) -> Path:
 
 
 KINDS = {
-    "see": Kind(SeeConfig, see, {"backbone", "audio_channels"}),
-    "hear": Kind(HearConfig, hear, {"audio_channels"}),
-    "name": Kind(NameConfig, name, {"clip"}),
-    "locate": Kind(LocateConfig, locate),
+    "see": Kind(SeeConfig, see, ("backbone.", "alignment."), {"backbone", "audio_channels"}),
+    "hear": Kind(HearConfig, hear, PARTS["audio_encoder"], {"audio_channels"}),
+    "name": Kind(NameConfig, name, PARTS["clip"], {"clip"}),
+    "locate": Kind(LocateConfig, locate, PARTS["localiser"]),
 }
