@@ -24,9 +24,15 @@ class Alignment(nn.Module):
         widths: channels of the three maps, finest first.
         tags: how many tags there are.
         channels: of the audio embedding, and so of the codes.
+
+    Attributes:
+        doubt: in training, up to this share of its certainty is taken back, as much for all of a batch. What
+            was learnt by heart is told with more certainty than anything met later; what rests on it should
+            not get used to that.
     """
 
     codes: Tensor
+    doubt = 0.0
 
     def __init__(self, widths: list[int], tags: int, channels: int) -> None:
         super().__init__()
@@ -36,9 +42,11 @@ class Alignment(nn.Module):
         self.out = nn.Conv2d(channels, channels, 1)
         self.tags = nn.Linear(channels, tags)
         self.register_buffer("codes", torch.zeros(tags, channels))
+        self._certainty = 1.0
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """[res3, res4, res5] (B, width, h, w) -> (B, D, H / 8, W / 8), linear in what `meaning` reads."""
+        self._certainty = 1 - self.doubt * float(torch.rand(())) if self.training and self.doubt else 1.0
         x = None
         for level, project in zip(maps[::-1], list(self.lateral)[::-1], strict=True):
             finer = project(level)
@@ -52,4 +60,4 @@ class Alignment(nn.Module):
         In float32 throughout: few numbers, of which much is made.
         """
         logits = F.linear(seen.float(), self.tags.weight.float(), self.tags.bias.float())
-        return (logits.softmax(-1) @ self.codes.float()).to(seen.dtype)
+        return ((self._certainty * logits).softmax(-1) @ self.codes.float()).to(seen.dtype)

@@ -47,3 +47,21 @@ def test_what_is_surely_one_thing_means_its_code() -> None:
     made.tags.bias.copy_(torch.tensor([0.0, 0, 0, 0, -50, -50]))
     sure[:4] = 50 * torch.eye(4)
     torch.testing.assert_close(made.meaning(sure[:4]), made.codes[:4])
+
+
+def test_doubt_takes_certainty_back_in_training_alone() -> None:
+    made = alignment()
+    seen = 3 * torch.randn(50, 4, generator=torch.Generator().manual_seed(2))
+    logits = seen @ made.tags.weight.T + made.tags.bias
+    sure = made.meaning(seen)
+    made.doubt = 0.6
+    made.train()
+    torch.manual_seed(3)
+    certainty = 1 - 0.6 * float(torch.rand(()))
+    torch.manual_seed(3)
+    made(maps())
+    torch.testing.assert_close(made.meaning(seen), (certainty * logits).softmax(-1) @ made.codes)
+    assert not torch.allclose(made.meaning(seen), sure)
+    made.eval()
+    made(maps())
+    assert torch.equal(made.meaning(seen), sure)

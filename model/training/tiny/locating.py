@@ -35,6 +35,7 @@ class Locating(Localise):
     through; what is kept of it in the end is what came.
 
     colours: how strangely pictures are coloured, 0 to 1.
+    doubt: `Alignment.doubt`.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Locating(Localise):
         options: LocaliseOptions,
         precision: torch.dtype = torch.float32,
         colours: float = 0.0,
+        doubt: float = 0.0,
     ) -> None:
         self.options, self.stock, self.held_out = options, stock, None
         self.module: Localising = Localising(localiser, ears, options.loss)
@@ -53,6 +55,8 @@ class Locating(Localise):
         self.sight = {name: part for name, part in localiser.named_children() if name in SIGHT}
         for name, part in self.sight.items():
             localiser.add_module(name, folded(part).to(precision))
+        if localiser.alignment is not None:
+            localiser.alignment.doubt = doubt
 
     def batch(self, number: int) -> ClipBatch:
         count, stock, window = self.batch_size, self.stock, self.module.localiser.options.window

@@ -82,6 +82,8 @@ class LocateConfig(WorldConfig):
     """Weight of the gate's loss."""
     colours: Annotated[float, Field(ge=0, le=1)] = 0.0
     """How strangely pictures are coloured, as if by other artists; 0: as they are."""
+    doubt: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """How much of the certainty about what is seen may be taken back, at most, for each batch anew."""
     stills: bool = False
     """Whether it learns from single snippets, of scenes that last a second."""
     begins_with: str | None = None
@@ -122,6 +124,7 @@ def locate(config: LocateConfig, context: Context) -> Locating:
         ),
         dtype_of(config.precision, "cpu"),
         config.colours,
+        config.doubt,
     )
 
 
