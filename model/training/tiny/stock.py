@@ -30,9 +30,9 @@ from model.world.sounds import bank, looked_up
 from model.world.turns import draw_turns
 
 Cast = Literal["scenes", "gallery", "sounds"]
-VOICES, VOICE_SECONDS = 32, 4  # of each category in the bank that sound tracks are mixed from
+VOICES, VOICE_SECONDS = 64, 4  # of each category in the bank that sound tracks are mixed from
 MOST_THINGS = 6
-EDITION = 2  # of the world: one more whenever the same plan makes other clips
+EDITION = 3  # of the world: one more whenever the same plan makes other clips
 FEWEST_PIXELS = 60  # of a thing, for it to be worth showing
 SOUNDING_SHARE = 0.7  # of what is shown: there are six times as many kinds that never sound
 _Job = TypeVar("_Job")
