@@ -46,6 +46,7 @@ RENAMES: tuple[tuple[str, str], ...] = (
     (r"localiser\.pixel_decoder\.lateral\.(.*)", _DECODER + r"adapter_1.\1"),
     (r"localiser\.pixel_decoder\.smooth\.(.*)", _DECODER + r"layer_1.\1"),
     (r"localiser\.pixel_decoder\.(mask_features\..*)", _DECODER + r"\1"),
+    (r"localiser\.pixel_decoder\.(second_look\..*)", _DECODER + r"\1"),
     (r"localiser\.audio_mask_dec\.layers\.(\d+)\.pixels\.norm\.(.*)",
      _PREDICTOR + r"transformer_cross_attention_layers.\1.norm.\2"),
     (r"localiser\.audio_mask_dec\.layers\.(\d+)\.pixels\.(.*)",

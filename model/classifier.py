@@ -22,13 +22,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+import model.image_tower  # noqa: F401
 from model.checkpoint import Weights
 from model.errors import ModelError
 from model.options import Precision
 from model.precision import dtype_of
 from model.prompts import TEMPLATES, SentenceTree, WordMemory, ensemble, fingerprint, prompts
 
-# Architectures that open_clip does not have; it knows them by name from here on.
+# Architectures that open_clip does not have; it knows them by name from here on, and timm their image towers.
 open_clip.add_model_config(Path(__file__).with_name("architectures"))
 
 # The paper's epsilon in Eq. 6, as in the authors' code.

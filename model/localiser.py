@@ -41,6 +41,11 @@ def standardise(images: Tensor) -> Tensor:
     return (images.float() - mean) / std
 
 
+def padded_size(size: tuple[int, int]) -> tuple[int, int]:
+    """What `padded` makes of a picture of this height and width."""
+    return size[0] + -size[0] % STRIDE, size[1] + -size[1] % STRIDE
+
+
 def padded(x: Tensor) -> Tensor:
     """Pictures or masks (..., H, W), zero-padded right and bottom to multiples of 32."""
     return F.pad(x, (0, -x.shape[-1] % STRIDE, 0, -x.shape[-2] % STRIDE))
@@ -90,7 +95,7 @@ class Localiser(nn.Module):
         tokens, audio = self.early_fusion(
             [res5, res4, res3], audio, fits if self.options.fusion == "similarity" else None
         )
-        return maps, self.pixel_decoder(tokens, sizes, res2), audio, aligned
+        return maps, self.pixel_decoder(tokens, sizes, res2, images), audio, aligned
 
     def observe(self, images: Tensor, audio: Tensor) -> Memory:
         """Snippets alone: images (B, 3, H, W) normalised and padded, audio (B, A) -> what is kept of each."""

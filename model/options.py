@@ -58,6 +58,7 @@ class LocaliserOptions:
     sound_head: SoundHead = "query"
     tags: int = 416  # what an aligned backbone was taught to tell apart
     sound_gate: bool = False  # whether a query's sounding is told snippet by snippet, apart from its mask
+    second_look: bool = False  # whether masks are half the picture in size, with another look at it
 
     @classmethod
     def of(cls, settings: Any) -> LocaliserOptions:

@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from model.audio_mask_dec import Sounding
+from model.localiser import padded_size
 from model.options import Selection
-
-MASK_STRIDE = 4
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,8 @@ def select(
         chosen = torch.nonzero(scores >= threshold)[:, 0]
         order = scores[chosen].argsort(descending=True, stable=True)
         chosen = chosen[order][: 4 * max_objects]
-    rows, columns = (-(-side // MASK_STRIDE) for side in size)
+    stride = padded_size(size)[0] // sounding.mask_features.shape[-2]
+    rows, columns = (-(-side // stride) for side in size)
     only = slice(snippet, snippet + 1 or None)
     there = sounding.mask_logits(only, chosen)[0, :, 0, :rows, :columns].float().flatten(1)
     area = (there > 0).float().mean(1)

@@ -13,7 +13,7 @@ import numpy as np
 
 from model.checkpoint import Weights
 from model.live import LiveLocaliser
-from model.localiser import Localiser
+from model.localiser import Localiser, padded_size
 from model.options import LocaliserOptions
 from model.precision import device_of
 from model.tracks import TrackOptions
@@ -74,13 +74,12 @@ class ModelStage:
         )
         self.count += 1
         self.new_tracks += sum(sighting.new for sighting in step.sightings)
-        h, w = step.mask_logits.shape[-2:]
         yield SoundingMasks(
             **message.carry(**step.stage_ms),
             image=message.image,
             mask_logits=step.mask_logits.clamp(-FLOAT16_MAX, FLOAT16_MAX).cpu().numpy().astype(np.float16),
             tracks=[{"id": s.track_id, "sounding": round(s.score, 4)} for s in step.sightings],
-            padded_size=(4 * h, 4 * w),
+            padded_size=padded_size((message.image.shape[0], message.image.shape[1])),
             frame_size=message.frame_size,
             frame_t_ns=message.frame_t_ns,
             has_audio=message.has_audio,

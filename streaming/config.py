@@ -122,6 +122,8 @@ class ModelConfig(Section):
     """What decides that an object sounds: `query`, what it is (Eq. 3); `relations`, how it fits the sound."""
     sound_gate: bool = False
     """Whether it is told of each snippet, apart from the mask, whether the object sounds in it."""
+    second_look: bool = False
+    """Whether masks are half the picture in size, edges being looked up in it, and not a quarter."""
     queries: Annotated[int, Field(ge=1, le=1000)] = 100
     """How many objects the decoder can tell apart."""
     channels: Annotated[int, Field(ge=32, le=1024, multiple_of=32)] = 256

@@ -140,7 +140,7 @@ class SoundingMasks(Message):
     """What is sounding, and where (paper, 3.3): one mask and one track per object."""
 
     image: Picture  # RGB at the model's short side
-    mask_logits: Logits  # at stride 4 of the padded image
+    mask_logits: Logits  # at stride 4 of the padded image, or 2 after a second look
     tracks: Annotated[list[dict[str, Any]], Many(SOUNDING_TRACK, MAX_TRACKS)]  # one per mask, in their order
     padded_size: Size
     frame_size: Size
@@ -152,8 +152,9 @@ class SoundingMasks(Message):
     def contradiction(self) -> str | None:
         if len(self.tracks) != len(self.mask_logits):
             return f"tracks: found {len(self.tracks)}, expected one for each of {len(self.mask_logits)} masks"
-        if self.padded_size != tuple(4 * side for side in self.mask_logits.shape[1:]):
-            return f"padded_size: found {self.padded_size}, expected 4 times {self.mask_logits.shape[1:]}"
+        h, w = self.mask_logits.shape[1:]
+        if self.padded_size not in ((4 * h, 4 * w), (2 * h, 2 * w)):
+            return f"padded_size: found {self.padded_size}, expected 4 or 2 times {(h, w)}"
         return None
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from model.data.clips import Clip
 from model.evaluation.answers import Answer, Claim
 from model.evaluation.parts import Parts, answer_of
-from model.localiser import normalise
+from model.localiser import normalise, padded_size
 from model.masks import frame_logits, soft_masks
 from model.naming import Namer
 from model.reference import label_clip
@@ -91,7 +91,7 @@ class Offline:
         for slot in slots:
             one = chosen[slot]
             tracks = list(zip(one.queries, one.scores, strict=True))
-            soft = soft_masks(one.logits, padded_size(one.logits))
+            soft = soft_masks(one.logits, padded_size((images.shape[1], images.shape[2])))
             self.namer.look("", slot, images[slot], tracks, soft, at_all=True)
         named = {query: self.namer.labels("", query, 1) for slot in slots for query in chosen[slot].queries}
         self.namer.forget("")
@@ -101,7 +101,7 @@ class Offline:
         self, chosen: Chosen, names: dict[int, str], images: NDArray[np.uint8], frame: Size
     ) -> Answer:
         image = (images.shape[1], images.shape[2])
-        logits = frame_logits(chosen.logits, padded_size(chosen.logits), image, frame)
+        logits = frame_logits(chosen.logits, padded_size(image), image, frame)
         return answer_of(logits, chosen.scores, [names.get(query) for query in chosen.queries], frame)
 
     def _published(self, images: NDArray[np.uint8], audio: Tensor, frame: Size) -> list[Answer]:
@@ -115,11 +115,6 @@ class Offline:
             claims = [Claim(labels == number, 1.0, parts.words[number - 1]) for number in numbers]
             answers.append(Answer.of(claims, frame))
         return answers
-
-
-def padded_size(logits: NDArray[np.float32]) -> Size:
-    """Of the picture that mask logits (n, h, w) are of."""
-    return 4 * logits.shape[1], 4 * logits.shape[2]
 
 
 def channels_first(images: NDArray[np.uint8]) -> Tensor:

@@ -12,6 +12,7 @@ from model.evaluation.answers import Answer
 from model.evaluation.parts import Parts, answer_of
 from model.level import level_dbfs
 from model.live import Step
+from model.localiser import padded_size
 from model.masks import frame_logits, soft_masks
 from model.naming import PAIR_THRESHOLD, Namer, published_choice
 from model.vggish import GridExamples
@@ -51,12 +52,12 @@ class Streaming:
         # Masks, scores and probabilities are rounded as the nodes do it.
         logits = step.mask_logits.clamp(-FLOAT16_MAX, FLOAT16_MAX).cpu().numpy().astype(np.float16)
         tracks = [(sighting.track_id, round(sighting.score, 4)) for sighting in step.sightings]
-        padded = (4 * logits.shape[1], 4 * logits.shape[2])
-        whole = frame_logits(logits, padded, (image.shape[0], image.shape[1]), clip.size)
+        size = (image.shape[0], image.shape[1])
+        whole = frame_logits(logits, padded_size(size), size, clip.size)
         scores = [score for _, score in tracks]
         if bare and self.live.selection == "sounding":
             return answer_of(whole, scores, [None] * len(tracks), clip.size)
-        self.namer.look(clip.uid, seq, image, tracks, soft_masks(logits, padded))
+        self.namer.look(clip.uid, seq, image, tracks, soft_masks(logits, padded_size(size)))
         labels = [self._labels(clip.uid, id_) for id_, _ in tracks]
         shown = [i for i, one in enumerate(whole) if labels[i] and (one > 0).any()]
         if self.live.selection == "class-score":

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from model.audio_mask_dec import Sounding
+from model.localiser import padded_size
 from model.masks import upsampled
 
 SOUNDS_ABOVE = 0.5  # of the sounding score
@@ -17,7 +18,7 @@ def masks_told(sounding: Sounding, size: tuple[int, int]) -> Tensor:
     told = []
     for t, scores in enumerate(sounding.snippet_scores[0].unbind(-1)):
         logits = sounding.mask_logits(slice(t, t + 1), scores > SOUNDS_ABOVE)[0, :, 0].float()
-        fine = upsampled(logits, (4 * logits.shape[-2], 4 * logits.shape[-1])) > 0
+        fine = upsampled(logits, padded_size(size)) > 0
         told.append(fine.any(0)[: size[0], : size[1]])
     return torch.stack(told)
 

@@ -43,10 +43,14 @@ def draw_weights(localiser: Localiser) -> None:
                 _xavier(module.out_proj)
             case PixelDecoder():
                 nn.init.normal_(module.level_embed)
-                for convolution in (module.lateral, module.smooth, module.mask_features):
-                    nn.init.kaiming_uniform_(convolution.weight, a=1)
-                    if convolution.bias is not None:
-                        nn.init.zeros_(convolution.bias)
+                finer = () if module.second_look is None else module.second_look.modules()
+                for convolution in (module.lateral, module.smooth, module.mask_features, *finer):
+                    if isinstance(convolution, nn.Conv2d):
+                        nn.init.kaiming_uniform_(convolution.weight, a=1)
+                        if convolution.bias is not None:
+                            nn.init.zeros_(convolution.bias)
+                if module.second_look is not None:  # at first there is nothing to add
+                    nn.init.zeros_(module.second_look.out.weight)
             case nn.Embedding():
                 nn.init.normal_(module.weight)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.layers import sine_2d, sine_axis
-from model.pixel_decoder import DeformableAttention, PixelDecoder, pixel_centres
+from model.pixel_decoder import DeformableAttention, PixelDecoder, SecondLook, pixel_centres
 from model.standin import fill_with_stand_in
 from tests.model.small import SMALL
 
@@ -111,7 +112,9 @@ def test_the_position_code_is_sines_and_cosines_of_row_and_column() -> None:
     assert torch.equal(sine_axis(w, 4), sine_2d(1, w, 8)[:, 4:])
 
 
-def enhanced(decoder: PixelDecoder, tokens: Tensor, res2: Tensor) -> tuple[list[Tensor], Tensor]:
+def enhanced(
+    decoder: PixelDecoder, tokens: Tensor, res2: Tensor, images: Tensor
+) -> tuple[list[Tensor], Tensor]:
     """The pixel decoder in published order: maps of every level, and the mask features."""
     position = torch.cat([sine_2d(h, w, CHANNELS) + decoder.level_embed[i] for i, (h, w) in enumerate(SIZES)])
     x = tokens
@@ -127,17 +130,36 @@ def enhanced(decoder: PixelDecoder, tokens: Tensor, res2: Tensor) -> tuple[list[
     fine = fine + F.interpolate(maps[-1], size=fine.shape[-2:], mode="bilinear", align_corners=False)
     fine = F.conv2d(fine, smooth.weight, padding=1)
     fine = F.group_norm(fine, 32, smooth.norm.weight, smooth.norm.bias).clamp(min=0)
-    return maps, F.conv2d(fine, decoder.mask_features.weight, decoder.mask_features.bias)
+    embeddings = F.conv2d(fine, decoder.mask_features.weight, decoder.mask_features.bias)
+    if decoder.second_look is not None:
+        embeddings = F.interpolate(embeddings, scale_factor=2, mode="bilinear", align_corners=False)
+        embeddings = embeddings + looked_up(decoder.second_look, fine, images)
+    return maps, embeddings
 
 
+def looked_up(second: SecondLook, coarse: Tensor, images: Tensor) -> Tensor:
+    """Edges from two convolutions of the picture, added to what is known at half their resolution."""
+
+    def normed(x: Tensor, conv: nn.Module, **how: int) -> Tensor:
+        return F.group_norm(F.conv2d(x, conv.weight, **how), 16, conv.norm.weight, conv.norm.bias)
+
+    first, then = second.look
+    edges = normed(normed(images, first, stride=2, padding=1).clamp(min=0), then, padding=1)
+    known = normed(coarse, second.lateral)
+    known = F.interpolate(known, scale_factor=2, mode="bilinear", align_corners=False)
+    fine = normed((known + edges).clamp(min=0), second.smooth, padding=1).clamp(min=0)
+    return F.conv2d(fine, second.out.weight, second.out.bias)
+
+
+@pytest.mark.parametrize("second_look", [False, True])
 @torch.no_grad()
-def test_the_whole_decoder_is_its_published_steps() -> None:
-    decoder = filled(PixelDecoder(8, SMALL))
-    tokens, res2 = random(2, PIXELS, CHANNELS), random(2, 8, 16, 24, seed=1)
-    found = decoder(tokens, SIZES, res2)
-    maps, mask_features = enhanced(decoder, tokens, res2)
+def test_the_whole_decoder_is_its_steps(second_look: bool) -> None:
+    decoder = filled(PixelDecoder(8, replace(SMALL, second_look=second_look)))
+    tokens, res2, images = random(2, PIXELS, CHANNELS), random(2, 8, 16, 24, seed=1), random(2, 3, 64, 96)
+    found = decoder(tokens, SIZES, res2, images)
+    maps, mask_features = enhanced(decoder, tokens, res2, images)
     assert [tuple(x.shape) for x in found.maps] == [(2, CHANNELS, h, w) for h, w in SIZES]
-    assert found.mask_features.shape == (2, CHANNELS, 16, 24)
+    assert found.mask_features.shape == (2, CHANNELS, *((32, 48) if second_look else (16, 24)))
     for ours, theirs in zip(found.maps, maps, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(found.mask_features, mask_features, rtol=1e-5, atol=1e-5)
@@ -145,9 +167,9 @@ def test_the_whole_decoder_is_its_published_steps() -> None:
 
 @torch.no_grad()
 def test_pictures_of_a_batch_do_not_see_each_other() -> None:
-    decoder = filled(PixelDecoder(8, SMALL))
-    tokens, res2 = random(3, PIXELS, CHANNELS), random(3, 8, 16, 24, seed=1)
-    together = decoder(tokens, SIZES, res2).mask_features
+    decoder = filled(PixelDecoder(8, replace(SMALL, second_look=True)))
+    tokens, res2, images = random(3, PIXELS, CHANNELS), random(3, 8, 16, 24, seed=1), random(3, 3, 64, 96)
+    together = decoder(tokens, SIZES, res2, images).mask_features
     for i in range(3):
-        alone = decoder(tokens[i : i + 1], SIZES, res2[i : i + 1]).mask_features[0]
+        alone = decoder(tokens[i : i + 1], SIZES, res2[i : i + 1], images[i : i + 1]).mask_features[0]
         torch.testing.assert_close(together[i], alone, rtol=1e-5, atol=1e-5)

@@ -156,6 +156,15 @@ def test_padding_does_not_count() -> None:
     assert found.queries.argmax(-1).tolist() == [1]
 
 
+def test_masks_of_half_the_picture_in_size_are_judged_alike() -> None:
+    scores, masks = [0.9, 0.8, 0.3, 0.7], APART.clone()
+    masks[3] = 0
+    twice = masks.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    assert chosen(sounding(scores, twice), min_area=0.1) == chosen(sounding(scores, masks), min_area=0.1)
+    far = boxes((7, 9, 8, 10)).repeat_interleave(2, 1).repeat_interleave(2, 2)  # in the last corner
+    assert chosen(sounding([0.9], far)) == [0]
+
+
 def test_by_class_score_every_query_with_a_mask_passes() -> None:
     masks = torch.cat((APART[:1].expand(3, -1, -1), torch.zeros(1, HEIGHT, WIDTH), boxes((7, 9, 8, 10))))
     window = sounding([0.01, 0.9, 0.3, 0.99, 0.02], masks)

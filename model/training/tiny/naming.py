@@ -25,6 +25,7 @@ from model.training.tiny.colours import mirrored, recoloured
 from model.training.tiny.cutouts import cut_out
 from model.training.tiny.stock import Stock
 from model.training.tiny.tags import tags
+from model.training.tiny.thaw import thaw
 from model.training.tiny.words import other_words, token_embeddings
 
 
@@ -82,7 +83,10 @@ class Naming(nn.Module):
 class NamingTask(Task):
     """Teaches a CLIP of open_clip's from a stock of gallery pictures."""
 
-    def __init__(self, clip_name: str, stock: Stock, options: NamingOptions) -> None:
+    def __init__(
+        self, clip_name: str, stock: Stock, options: NamingOptions, backbone: nn.Module | None = None
+    ) -> None:
+        """`backbone` is what the image tower begins as, where it is the localiser's."""
         self.stock, self.options = stock, options
         torch.manual_seed(seed_for(options.seed))
         clip: Any = open_clip.create_model(clip_name, pretrained=None, load_weights=False)
@@ -92,7 +96,10 @@ class NamingTask(Task):
         clip.token_embedding.requires_grad_(False)
         clip.logit_scale.requires_grad_(False)
         nn.init.normal_(clip.positional_embedding, std=0.1)
-        self.side = int(clip.visual.image_size)
+        if backbone is not None:
+            clip.visual.trunk.backbone.load_state_dict(backbone.state_dict())
+        thaw(clip.visual)
+        self.side = int(clip.visual.image_size[0])
         self.module: Naming = Naming(clip_name, clip)
         self.batch_size = options.batch_size
         self.facts = {"clips": len(stock)}

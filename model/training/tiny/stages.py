@@ -61,6 +61,9 @@ class SeeConfig(WorldConfig):
 class NameConfig(WorldConfig):
     """What things are called."""
 
+    begins_with: str | None = None
+    """The stage before it whose backbone the image tower begins as; nothing: from the beginning."""
+
 
 class HearConfig(WorldConfig):
     """What things sound like."""
@@ -102,8 +105,14 @@ def hear(config: HearConfig, context: Context) -> HearingTask:
 
 
 def name(config: NameConfig, context: Context) -> NamingTask:
+    """Raises `ModelError` where a stage that it begins with has not come before."""
     options = NamingOptions(batch_size=config.batch, batches=_batches(config, context), seed=context.seed)
-    return NamingTask(context.model.clip, config.stock(context, "gallery", "mixed"), options)
+    backbone = None
+    if config.begins_with is not None:
+        sight = Sight(LocaliserOptions.of(context.model))
+        CheckpointWeights(_earlier(context, config.begins_with)).fill("localiser", sight)
+        backbone = sight.backbone
+    return NamingTask(context.model.clip, config.stock(context, "gallery", "mixed"), options, backbone)
 
 
 def locate(config: LocateConfig, context: Context) -> Locating:
@@ -154,6 +163,6 @@ def _earlier(context: Context, stage: str) -> Path:
 KINDS = {
     "see": Kind(SeeConfig, see, ("backbone.", "alignment."), {"backbone", "audio_channels"}),
     "hear": Kind(HearConfig, hear, PARTS["audio_encoder"], {"audio_channels"}),
-    "name": Kind(NameConfig, name, PARTS["clip"], {"clip"}),
+    "name": Kind(NameConfig, name, PARTS["clip"], {"clip", "backbone", "audio_channels"}),
     "locate": Kind(LocateConfig, locate, PARTS["localiser"]),
 }

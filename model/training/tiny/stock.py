@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from model.errors import ModelError
 from model.vggish import second_examples
 from model.world.art import TRAIN, Art
-from model.world.categories import catalogue
+from model.world.categories import Category, catalogue
 from model.world.mixing import draw_levels, mix
 from model.world.paint import FPS, Painter
 from model.world.scene import Options, Purpose, Scene, chance, draw_gallery, draw_scene, redrawn
@@ -30,9 +30,9 @@ from model.world.sounds import bank, looked_up
 from model.world.turns import draw_turns
 
 Cast = Literal["scenes", "gallery", "sounds"]
-VOICES, VOICE_SECONDS = 64, 4  # of each category in the bank that sound tracks are mixed from
+VOICES, VOICE_SECONDS = 128, 4  # of each category in the bank that sound tracks are mixed from
 MOST_THINGS = 6
-EDITION = 3  # of the world: one more whenever the same plan makes other clips
+EDITION = 4  # of the world: one more whenever the same plan makes other clips
 FEWEST_PIXELS = 60  # of a thing, for it to be worth showing
 SOUNDING_SHARE = 0.7  # of what is shown: there are six times as many kinds that never sound
 _Job = TypeVar("_Job")
@@ -214,7 +214,9 @@ def _score(folder: Path, plan: StockPlan, jobs: int) -> dict[str, Any]:
     offscreen: list[list[str]] = []
     if k:
         # Filled before the processes are forked off, which then share it.
-        _bank.update(bank(catalogue().of_split(plan.split), plan.seed, voices=VOICES, seconds=VOICE_SECONDS))
+        categories = catalogue().of_split(plan.split)
+        for voices in _shared(_sing, ((plan, category) for category in categories), jobs, 1):
+            _bank.update(voices)
         work = ((plan, index) for index in range(n))
         for index, (sound, who, unseen) in enumerate(_shared(_orchestrate, work, jobs)):
             examples[index], heard[index] = sound, who
@@ -222,6 +224,11 @@ def _score(folder: Path, plan: StockPlan, jobs: int) -> dict[str, Any]:
         _bank.clear()
     np.save(folder / "heard.npy", heard)
     return {"offscreen": offscreen}
+
+
+def _sing(job: tuple[StockPlan, Category]) -> dict[str, NDArray[np.float32]]:
+    plan, category = job
+    return bank([category], plan.seed, voices=VOICES, seconds=VOICE_SECONDS)
 
 
 def _orchestrate(job: tuple[StockPlan, int]) -> tuple[NDArray[np.float16], NDArray[np.bool_], list[str]]:
@@ -248,10 +255,12 @@ def _orchestrate(job: tuple[StockPlan, int]) -> tuple[NDArray[np.float16], NDArr
     return np.stack(examples), heard, unseen
 
 
-def _shared(work: Callable[[_Job], _Done], jobs: Iterable[_Job], processes: int) -> Iterator[_Done]:
-    """What `work` makes of each job, in order, by several processes."""
+def _shared(
+    work: Callable[[_Job], _Done], jobs: Iterable[_Job], processes: int, at_once: int = 8
+) -> Iterator[_Done]:
+    """What `work` makes of each job, in order, by several processes that take some `at_once`."""
     if processes == 1:
         yield from map(work, jobs)
         return
     with get_context("fork").Pool(processes, torch.set_num_threads, (1,)) as pool:
-        yield from pool.imap(work, jobs, chunksize=8)
+        yield from pool.imap(work, jobs, chunksize=at_once)

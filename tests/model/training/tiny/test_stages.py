@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +16,10 @@ from model.errors import ModelError
 from model.options import LocaliserOptions
 from model.training.saving import tensors_of, write_tensors
 from model.training.stages import Context
-from model.training.tiny import stages
+from model.training.tiny import naming, stages
 from model.training.tiny.locating import Locating
 from model.training.tiny.seeing import Sight
-from model.training.tiny.stages import LocateConfig, locate
+from model.training.tiny.stages import LocateConfig, NameConfig, locate, name
 from model.training.tiny.stock import Stock, StockPlan
 from model.training.tiny.tags import sounding_tags
 from tests.model.training.tiny.conftest import SMALL
@@ -79,6 +81,25 @@ def test_windows_go_on_from_what_stills_have_taught(context: Callable[..., Conte
     place = "audio_mask_dec.audio_place.weight"
     assert torch.equal(after[place], before[place].expand(SMALL.window, -1))
     assert all(torch.equal(x, before[name]) for name, x in after.items() if name != place)
+
+
+def test_the_image_tower_begins_as_what_has_learnt_to_see(
+    context: Callable[..., Context], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = replace(SMALL, backbone="tiny")
+    monkeypatch.setattr(naming, "token_embeddings", lambda tokenizer, width: torch.zeros(49408, width))
+    monkeypatch.setattr(naming, "other_words", lambda tag: [])
+    monkeypatch.setattr(LocaliserOptions, "of", classmethod(lambda cls, model: options))
+    sight = Sight(options)
+    torch.nn.init.normal_(sight.backbone.stem.conv1.weight)
+    write_tensors(tensors_of({"localiser": sight}), tmp_path / "seen.safetensors")
+    here = replace(context(seen=tmp_path / "seen.safetensors"), model=SimpleNamespace(clip="ov-avss-tiny"))
+    tower = name(NameConfig(task="name", batch=2, begins_with="seen"), here).module.clip.visual.trunk
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        res4, res5 = sight.backbone(images)[-2:]
+        wanted = torch.cat((res4.mean((2, 3)), res5.mean((2, 3))), dim=1)
+        torch.testing.assert_close(tower.eval()(images), wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_a_lesson_that_is_to_come_first_is_asked_for(context: Callable[..., Context]) -> None:
