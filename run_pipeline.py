@@ -53,8 +53,30 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--pace", choices=("asap", "realtime"), help="as fast as possible (default), or as it was recorded"
     )
+    run.add_argument("--record", metavar="FILE", help="keep what comes in, to be played again by `replay`")
     run.add_argument("--quiet", action="store_true", help="no progress, no summary")
     _configurable(run)
+
+    replay = command("replay", "Run the pipeline over what `record` or `run --record` has kept, exactly.")
+    replay.add_argument("source", metavar="FILE", help="the recording, an MCAP file")
+    replay.add_argument("--start", type=float, metavar="S", help="begin so many seconds into it")
+    replay.add_argument(
+        "--pace", choices=("asap", "realtime"), help="as fast as possible (default), or as it came"
+    )
+    replay.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), r50 or swinb")
+    replay.add_argument("--weights", metavar="PATH", help="a checkpoint, or 'stand-in' to try without one")
+    replay.add_argument("--vocabulary", metavar="WORDS", help="what to look for, as for `run`")
+    replay.add_argument("--out", metavar="DIR", help="where results go (default: runs/latest)")
+    replay.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    replay.set_defaults(record=None)
+    _configurable(replay)
+
+    record = command("record", "Keep the snippets of a source, without looking at them, for `replay`.")
+    record.add_argument("--source", metavar="FILE", help="what to record")
+    record.add_argument("--out", required=True, metavar="FILE", help="the recording, an MCAP file")
+    record.add_argument("--pictures", choices=("lossless", "jpeg"), help="how they are kept (lossless)")
+    record.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
+    _configurable(record)
 
     check = command("check", "Check a configuration without starting anything.")
     check.add_argument("config", type=Path, metavar="CONFIG", help="a YAML file, see configs/")
@@ -114,14 +136,12 @@ def _settable(command: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from streaming.clock import Clock
     from streaming.config import load, nested, setting
-    from streaming.console import Watcher, print_table, summary
-    from streaming.supervisor import NodeFailure, Supervisor, used_nodes
 
     given = {
         ("source", "uri"): args.source,
         ("source", "pace"): args.pace,
+        ("output", "tape"): args.record,
         ("model", "name"): args.model,
         ("model", "checkpoint"): args.weights,
         ("output", "dir"): args.out,
@@ -129,6 +149,15 @@ def run(args: argparse.Namespace) -> int:
     }
     layers = [nested(key, value, f"--{option(key)}") for key, value in given.items() if value is not None]
     config = load(args.config, model=args.model, settings=[*layers, *map(setting, args.settings)])
+    return run_config(config, quiet=args.quiet)
+
+
+def run_config(config: Config, *, quiet: bool) -> int:
+    """A whole run of the pipeline; the exit code. Raises `UserError`."""
+    from streaming.clock import Clock
+    from streaming.console import Watcher, print_table, summary
+    from streaming.supervisor import NodeFailure, Supervisor, used_nodes
+
     if not config.source.uri:
         raise UserError("nothing to run: give --source FILE (or source.uri in a configuration)")
     if any(getattr(config.nodes, name).here for name in ("feature", "model", "classification")):
@@ -141,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
 
     clock = Clock()
     begun_ns = clock.wall_ns()
-    with Watcher(clock, quiet=args.quiet) as watcher:
+    with Watcher(clock, quiet=quiet) as watcher:
         supervisor = Supervisor(config, clock=clock, watch=watcher.watch, say=watcher.say)
         for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signal_, lambda *_: supervisor.stop())
@@ -151,13 +180,47 @@ def run(args: argparse.Namespace) -> int:
         except NodeFailure as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-    if not args.quiet:
+    if not quiet:
         first_ns = counters.get("recorder", {}).get("first_result_wall_ns")
         startup_s = (first_ns - begun_ns) / 1e9 if first_ns else None
         print_table(summary(counters, (clock.wall_ns() - begun_ns) / 1e9, startup_s))
         print(f"written to {config.output.dir}" if first_ns else "ended before the first result")
         if config.model.checkpoint == "stand-in":
             print("Stand-in weights: these masks and labels mean nothing.")
+    return 0
+
+
+def replay(args: argparse.Namespace) -> int:
+    from streaming.config import load, nested, setting
+    from streaming.tape import TapeReader
+
+    given = {
+        ("source", "uri"): args.source,
+        ("source", "pace"): args.pace,
+        ("source", "start_s"): args.start,
+        ("source", "hop_s"): TapeReader(args.source).hop_s,
+        ("model", "name"): args.model,
+        ("model", "checkpoint"): args.weights,
+        ("output", "dir"): args.out,
+        ("vocabulary", "words"): args.vocabulary,
+    }
+    layers = [nested(key, value, f"--{option(key)}") for key, value in given.items() if value is not None]
+    config = load(args.config, model=args.model, settings=[*layers, *map(setting, args.settings)])
+    return run_config(config, quiet=args.quiet)
+
+
+def record(args: argparse.Namespace) -> int:
+    from nodes.record import record as keep
+    from streaming.config import load, nested, setting
+
+    given = {
+        ("source", "uri"): args.source,
+        ("output", "tape"): args.out,
+        ("output", "tape_pictures"): args.pictures,
+    }
+    layers = [nested(key, value, f"--{option(key)}") for key, value in given.items() if value is not None]
+    config = load(args.config, settings=[*layers, *map(setting, args.settings)])
+    print(keep(config, args.seconds))
     return 0
 
 
@@ -185,6 +248,9 @@ def option(key: tuple[str, ...]) -> str:
         "checkpoint": "weights",
         "dir": "out",
         "words": "vocabulary",
+        "start_s": "start",
+        "tape": "record",
+        "tape_pictures": "pictures",
     }.get(key[-1], key[-1])
 
 
@@ -335,6 +401,8 @@ def bench(args: argparse.Namespace) -> int:
 
 COMMANDS = {
     "run": run,
+    "replay": replay,
+    "record": record,
     "check": check,
     "node": node,
     "vocabulary": vocabulary,

@@ -5,20 +5,25 @@ Picture and sound are aligned here, once; nothing downstream joins streams.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nodes.runtime import Lifeline, deliver, hand_over
 from streaming.clock import Clock
-from streaming.config import Config
+from streaming.config import Config, SourceConfig
 from streaming.errors import UserError
 from streaming.link import Sender
 from streaming.messages import End, Message, Preview, Snippet
 from streaming.sources.base import PreviewSettings, Source
 from streaming.sources.file import FileSource
+from streaming.sources.tape import TapeSource
+from streaming.tape import TapeWriter, is_tape
 
 STOP_S = 2.0
+
+log = logging.getLogger(__name__)
 
 
 def open_source(config: Config, clock: Clock) -> Source:
@@ -26,6 +31,12 @@ def open_source(config: Config, clock: Clock) -> Source:
     s, o = config.source, config.output
     if not s.uri:
         raise UserError("source.uri: nothing to open; give --source FILE")
+    if is_tape(Path(s.uri)):
+        return TapeSource(
+            Path(s.uri), clock=clock, hop_s=s.hop_s, pace=s.pace, start_s=s.start_s,
+            source_id=None if s.id == SourceConfig().id else s.id, previews=o.annotated or o.tape is not None,
+            everything=s.dropped_too,
+        )  # fmt: skip
     return FileSource(
         Path(s.uri),
         s.id,
@@ -33,7 +44,7 @@ def open_source(config: Config, clock: Clock) -> Source:
         hop_s=s.hop_s,
         pace=s.pace,
         preview=PreviewSettings(max_side=o.preview_side, max_fps=o.preview_fps, quantiser=o.jpeg_quantiser)
-        if o.annotated
+        if o.annotated or o.tape is not None
         else None,
         start_s=s.start_s,
         video_stream=s.video_stream,
@@ -65,10 +76,38 @@ class CaptureStage:
         return {"snippets": self.snippets, "duration_s": self.source.duration_s, **counters}
 
 
+def open_tape(config: Config, source: Source) -> TapeWriter | None:
+    """Where what comes is to be kept, if it is. Raises `UserError` for a file that cannot be made."""
+    o = config.output
+    if o.tape is None:
+        return None
+    if Path(o.tape).resolve() == Path(config.source.uri).resolve():
+        raise UserError(f"output.tape: {o.tape} is what is being played; choose another file")
+    return TapeWriter(o.tape, pictures=o.tape_pictures, live=source.live, hop_s=config.source.hop_s)
+
+
+def kept(tape: TapeWriter | None, message: Snippet | Preview | End) -> TapeWriter | None:
+    """The tape, with the message on it; none from now on if it could not be written: the run goes on."""
+    try:
+        if tape is not None:
+            tape.write(message)
+        return tape
+    except UserError as error:
+        log.error("%s; nothing more is kept, the run goes on", error)
+        return None
+
+
 def run_capture(
-    stage: CaptureStage, snippets: Sender, previews: Sender | None, lifeline: Lifeline
+    stage: CaptureStage,
+    snippets: Sender,
+    previews: Sender | None,
+    lifeline: Lifeline,
+    tape: TapeWriter | None = None,
 ) -> dict[str, Any]:
-    """Read the source to its end, or until told to stop; see the last message home; the last counters."""
+    """Read the source to its end, or until told to stop; see the last message home; the last counters.
+
+    What is delivered is put on the tape behind it, so that a snippet which it has replaced is known by then.
+    """
 
     def counters() -> dict[str, Any]:
         return {"dropped": snippets.dropped, "sent": snippets.sent}
@@ -84,11 +123,14 @@ def run_capture(
         sender = previews if isinstance(message, Preview) else snippets
         if sender is not None:
             deliver(sender, message, lifeline)
+        tape = kept(tape, message)
         stage.snippets += isinstance(message, Snippet)
         if not lifeline.pulse():
             break
     stage.source.close()
     end = stage.end or _stopped(stage, last, lifeline.clock)
+    if (tape := kept(tape, end)) is not None:
+        tape.close()
     for sender in (snippets, previews):
         if sender is not None and not deliver(sender, end, lifeline):
             sender.send(end, timeout_s=STOP_S)  # told to stop: one more chance to end in order

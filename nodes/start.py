@@ -20,7 +20,7 @@ from streaming.config import Config
 from streaming.control import ControlClient
 from streaming.errors import UserError
 from streaming.link import Receiver, Sender
-from streaming.messages import MessageError
+from streaming.messages import Message, MessageError
 from streaming.security import SOCKET_DIR_PREFIX, Security
 
 log = logging.getLogger(__name__)
@@ -42,13 +42,16 @@ class Tools:
         addresses = [getattr(self.config.links, link) for link in links]
         return Receiver(addresses, clock=self.clock, security=self.security, name="+".join(links))
 
-    def sender(self, link: str, overflow: str = "block") -> Sender:
+    def sender(
+        self, link: str, overflow: str = "block", on_drop: Callable[[Message], None] | None = None
+    ) -> Sender:
         return Sender(
             getattr(self.config.links, link),
             overflow="latest" if overflow == "latest" else "block",
             clock=self.clock,
             security=self.security,
             name=link,
+            on_drop=on_drop or (lambda message: None),
         )
 
     def lifeline(self, stage: Stage) -> Lifeline:
@@ -56,15 +59,17 @@ class Tools:
 
 
 def capture(tools: Tools) -> Counters:
-    from nodes.capture import CaptureStage, open_source, run_capture
+    from nodes.capture import CaptureStage, open_source, open_tape, run_capture
 
     source = open_source(tools.config, tools.clock)
     stage = CaptureStage(source)
     overflow = tools.config.source.overflow
-    snippets = tools.sender("snippets", overflow)
+    tape = open_tape(tools.config, source)
+    note = (lambda message: tape.dropped(message.source, message.seq)) if tape else None
+    snippets = tools.sender("snippets", overflow, note)
     previews = tools.sender("previews", overflow) if tools.config.output.annotated else None
     tools.control.ready()
-    counters = run_capture(stage, snippets, previews, tools.lifeline(stage))
+    counters = run_capture(stage, snippets, previews, tools.lifeline(stage), tape)
     for sender in (snippets, previews):
         if sender is not None:
             sender.close()

@@ -77,7 +77,7 @@ class SourceConfig(Section):
     id: SourceId = "source"
     """The name of the source in every result."""
     uri: str = ""
-    """The path of a recording, in any container and codec that FFmpeg reads."""
+    """The path of a recording: any container and codec that FFmpeg reads, or a tape of `record`."""
     pace: Literal["asap", "realtime"] = "asap"
     """How a recording is played: `asap`, as fast as possible; `realtime`, as fast as it was recorded."""
     overflow: Literal["block", "latest"] = "block"
@@ -87,6 +87,8 @@ class SourceConfig(Section):
     """From one snippet to the next, in seconds. Each is one second long; 1.0 is the paper's."""
     start_s: Annotated[float, Field(ge=0)] = 0.0
     """Where in a recording to begin, in seconds."""
+    dropped_too: bool = False
+    """Whether a replay has the snippets, too, that the live pipeline was too slow for."""
     video_stream: Count | None = None
     """Index in the file of the video stream to take; FFmpeg's choice unless given."""
     audio_stream: Count | None = None
@@ -269,6 +271,10 @@ class OutputConfig(Section):
     """Most pictures per second of the annotated video."""
     jpeg_quantiser: Annotated[int, Field(ge=2, le=31)] = 3
     """How coarse the pictures on their way there are; 2 is finest."""
+    tape: str | None = None
+    """The path of an MCAP file that keeps what the pipeline was given, to be played again exactly."""
+    tape_pictures: Literal["lossless", "jpeg"] = "lossless"
+    """How pictures are kept there; `jpeg` takes a tenth of the room, and a replay then differs a little."""
 
 
 class NodeConfig(Section):

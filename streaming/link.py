@@ -16,10 +16,10 @@ import math
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import zmq
 
@@ -47,6 +47,14 @@ TURN = 1000  # what is read from a socket in one go
 log = logging.getLogger(__name__)
 
 
+class _Waiting(NamedTuple):
+    """What waits in a sender's slot."""
+
+    may_go: bool  # a newer message replaces it
+    message: Message
+    frames: Sequence[Buffer]
+
+
 class Sender:
     """The producer's end. It listens; a thread of its own answers credits while the producer is busy.
 
@@ -66,13 +74,17 @@ class Sender:
         clock: Clock,
         security: Security | None = None,
         name: str = "",
+        on_drop: Callable[[Message], None] = lambda message: None,
     ) -> None:
-        """Listens at once. Raises `UserError` for an address that is taken, malformed or not allowed."""
+        """Listens at once. `on_drop` is given, by `send`, each message that another replaces.
+
+        Raises `UserError` for an address that is taken, malformed or not allowed.
+        """
         self.name = name or address
         self.sent = 0  # messages handed to a consumer, each counted once
         self.dropped = 0  # messages replaced in the slot
         self.refused = 0  # credits that were no credits, or came from a second consumer
-        self._overflow = overflow
+        self._overflow, self._on_drop = overflow, on_drop
         self._sockets = Sockets(security)
         self._router = self._sockets.listen(zmq.ROUTER, address, max_bytes=MAX_VERB_BYTES, router_mandatory=1)
         self.address = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -82,7 +94,7 @@ class Sender:
 
         self._id = os.urandom(ID_BYTES)
         self._changed = threading.Condition()
-        self._slot: tuple[bool, Sequence[Buffer]] | None = None  # whether it may be replaced, and the frames
+        self._slot: _Waiting | None = None
         self._on_its_way: Sequence[Buffer] | None = None  # message number `sent`, until it is handled
         self._sent_to: bytes | None = None  # the connection it was given to
         self._route: bytes | None = None  # the connection of the consumer
@@ -106,9 +118,11 @@ class Sender:
             self._changed.wait_for(lambda: self._has_room(replaces) or self._is_over(), timeout_s)
             if self._is_over() or not self._has_room(replaces):
                 return False
-            self.dropped += self._slot is not None
-            self._slot = (replaces, frames)
+            replaced, self._slot = self._slot, _Waiting(replaces, message, frames)
+            self.dropped += replaced is not None
             self._wake()
+        if replaced is not None:
+            self._on_drop(replaced.message)
         return True
 
     def end(self, timeout_s: float) -> bool:
@@ -131,7 +145,7 @@ class Sender:
         self._ring.close()
 
     def _has_room(self, replaces: bool) -> bool:
-        return self._slot is None or (replaces and self._slot[0])
+        return self._slot is None or (replaces and self._slot.may_go)
 
     def _all_handled(self) -> bool:
         return self._slot is None and self._on_its_way is None
@@ -209,7 +223,7 @@ class Sender:
         if self._on_its_way is None:
             if self._slot is None:
                 return
-            self._on_its_way, self._slot = self._slot[1], None
+            self._on_its_way, self._slot = self._slot.frames, None
             self.sent += 1
             self._changed.notify_all()
         self._credit = False
