@@ -19,7 +19,9 @@ from tests.nodes.samples import NS, end, preview, snippet
 
 
 def stream(count: int = 4) -> list[Any]:
-    return [message for seq in range(count) for message in (preview(seq, [b"jpeg"]), snippet(seq))] + [end(count, dur_ns=0)]
+    return [message for seq in range(count) for message in (preview(seq, [b"jpeg"]), snippet(seq))] + [
+        end(count, dur_ns=0)
+    ]
 
 
 def written(path: Path, messages: list[Any], **how: Any) -> Path:
