@@ -20,19 +20,15 @@ from av.error import FFmpegError
 from streaming.clock import Clock
 from streaming.errors import UserError
 from streaming.messages import End, Preview, Snippet
-from streaming.snippets import SAMPLE_RATE_HZ, SnippetCutter, Strip, Window
-from streaming.sources.base import Overflow, PreviewSettings, nanoseconds, preview_of, snippet_of
-from streaming.sources.picture_times import PictureStamps, Thinner
-from streaming.sources.pictures import JpegEncoder, display_size, upright
+from streaming.snippets import Window
+from streaming.sources.base import Overflow, PreviewSettings, nanoseconds
+from streaming.sources.cutting import Cut, Cutting
+from streaming.sources.picture_times import PictureStamps
 from streaming.sources.recording import NO_PICTURE, Recording
-from streaming.sources.sound import Resampler
 
 log = logging.getLogger(__name__)
 
-Cut = Window[av.VideoFrame] | Strip
-
 MAX_READ_ERRORS = 20
-MAX_PREVIEW_RATE_HZ = 48_000
 # Sound is coded in packets: the last one may be padded, and reach this far beyond the end of the file.
 MAX_PADDING_NS = 100_000_000
 
@@ -82,15 +78,15 @@ class FileSource:
         self._started = False
         self._file = Recording(self.path, video_stream=video_stream, audio_stream=audio_stream)
         self.duration_s = self._file.duration_s
-        self._has_sound = self._file.audio is not None
-        rate_hz, channels = self._file.sound_format
-        self._strip_format = (min(rate_hz, MAX_PREVIEW_RATE_HZ), min(channels, 2))
         try:
-            self._cutter: SnippetCutter[av.VideoFrame] = SnippetCutter(
-                hop_s,
-                has_sound=self._has_sound,
+            self._cutting = Cutting(
+                source_id,
+                clock=clock,
+                hop_s=hop_s,
+                has_sound=self._file.audio is not None,
+                sound_format=self._file.sound_format,
+                preview=preview,
                 origin_ns=self._start_ns,
-                strip=self._strip_format if preview else None,
                 generation=generation,
             )
             self._file.video.codec_context.thread_count = threads
@@ -98,15 +94,10 @@ class FileSource:
         except BaseException:
             self._file.close()
             raise
+        self._cutter = self._cutting.cutter
+        self._cutting.aspect = self._file.aspect
+        self._cutting.size = (self._file.video.width, self._file.video.height)
         self._stamps = PictureStamps(self._file.container.format.name)
-        self._lanes = [(Resampler("flt", "mono", SAMPLE_RATE_HZ), self._cutter.sound)]
-        if preview:
-            layout = "mono" if channels == 1 else "stereo"
-            strip_resampler = Resampler("s16", layout, self._strip_format[0])
-            self._lanes.append((strip_resampler, self._cutter.strip_sound))
-        self._thinner = Thinner(preview.max_fps) if preview else None
-        self._jpeg = JpegEncoder(preview or PreviewSettings())
-        self._size = (self._file.video.width, self._file.video.height)
         self._next_picture_ns = self._next_sound_ns = 0
         self._frames = self._corrupt_packets = self._read_errors = 0
 
@@ -141,37 +132,14 @@ class FileSource:
 
     def _messages(self) -> Iterator[Snippet | Preview | End]:
         pacer = Pacer(self._clock, self._stop) if self._realtime else None
-        seq = end_ns = busy_ns = 0
-        frame_size = display_size(*self._size, self._file.aspect)
-        resumed_ns = self._clock.monotonic_ns()
+        seq = end_ns = 0
         for cut in self._cuts():
-            strip, frame, end_ns = cut if isinstance(cut, Strip) else cut.strip, None, cut.end_ns
-            if isinstance(cut, Window):
-                frame = upright(cut.frame, self._file.aspect)
-                frame_size = frame.shape[:2]
-            busy_ns += self._clock.monotonic_ns() - resumed_ns
+            ready, end_ns = self._cutting.ready(cut), cut.end_ns
             if self._stop.is_set() or (pacer and not pacer.wait(cut)):
                 return
-            if strip is not None:
-                yield preview_of(
-                    strip,
-                    source=self.source_id,
-                    audio_rate_hz=self._strip_format[0],
-                    frame_size=frame_size,
-                    emitted_ns=self._clock.wall_ns(),
-                )
-            if frame is not None and isinstance(cut, Window):
+            yield from self._cutting.messages(ready)
+            if isinstance(cut, Window):
                 seq = cut.seq + 1
-                yield snippet_of(
-                    cut,
-                    source=self.source_id,
-                    frame=frame,
-                    has_audio=self._has_sound,
-                    emitted_ns=self._clock.wall_ns(),
-                    stage_ms={"capture": busy_ns / 1e6},
-                )
-                busy_ns = 0
-            resumed_ns = self._clock.monotonic_ns()
         if self._stop.is_set():
             return
         if not self._frames:
@@ -192,7 +160,7 @@ class FileSource:
         if self._read_errors or self.duration_s - end_s > 1.0:
             says = f"read up to {end_s:.2f} s, it says {self.duration_s:.2f} s"
             return f"the file is damaged or cut short: {says}"
-        if self._has_sound and not self._next_sound_ns:
+        if self._cutter.has_sound and not self._next_sound_ns:
             return "end of file; nothing of its sound could be read"
         return "end of file"
 
@@ -203,7 +171,7 @@ class FileSource:
             if self._stop.is_set():
                 return
             yield from self._picture(frame) if isinstance(frame, av.VideoFrame) else self._sound(frame)
-        yield from self._resampled(None)
+        yield from self._cutting.sound(None)
         yield from self._cutter.finish(self._end_ns())
 
     def _end_ns(self) -> int | None:
@@ -251,17 +219,15 @@ class FileSource:
         rate = self._file.video.average_rate
         self._next_picture_ns = t_ns + (dur_ns or (round(1_000_000_000 / rate) if rate else 0))
         self._frames += 1
-        if (frame.width, frame.height) != self._size:
+        if (frame.width, frame.height) != self._cutting.size:
             if wrong := self._file.too_large(frame.width, frame.height):
                 log.warning("%s: at %.2f s: %s; left out", self.path, t_ns / 1e9, wrong)
                 self._cutter.lost(t_ns)
                 return
-            self._size = (frame.width, frame.height)
             yield from self._cutter.restart(t_ns)
         if frame.is_corrupt:
             self._cutter.lost(t_ns)
-        thumbnail = self._thumbnail(frame, t_ns)
-        yield from self._cutter.picture(t_ns, frame, dur_ns=self._next_picture_ns - t_ns, thumbnail=thumbnail)
+        yield from self._cutting.picture(t_ns, frame, dur_ns=self._next_picture_ns - t_ns)
 
     def _sound(self, frame: av.AudioFrame) -> Iterator[Cut]:
         if frame.pts is None:
@@ -269,18 +235,7 @@ class FileSource:
             frame.pts = self._next_sound_ns + self._file.zero_ns
         t_ns = self._file.stream_ns(frame.pts, frame.time_base)
         self._next_sound_ns = t_ns + frame.samples * 1_000_000_000 // frame.sample_rate
-        yield from self._resampled(frame)
-
-    def _resampled(self, frame: av.AudioFrame | None) -> Iterator[Cut]:
-        """The cuts that become complete with this sound, or with what the resamplers still hold (None)."""
-        for resampler, put in self._lanes:
-            for t_ns, samples in resampler.resample(frame):
-                yield from put(t_ns - self._file.zero_ns, samples)
-
-    def _thumbnail(self, frame: av.VideoFrame, t_ns: int) -> bytes | None:
-        if self._thinner is None or t_ns < self._start_ns or not self._thinner.takes(t_ns):
-            return None
-        return self._jpeg.encode(frame, self._file.aspect)
+        yield from self._cutting.sound(frame, self._file.zero_ns)
 
 
 class Pacer:
