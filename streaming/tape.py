@@ -88,7 +88,8 @@ class TapeWriter:
     def __init__(self, path: str | Path, *, pictures: Pictures, live: bool, hop_s: float) -> None:
         self.path = Path(path)
         self.messages = 0
-        self._pictures, self._live = pictures, live
+        self._pictures: Pictures = pictures
+        self._live = live
         self._told_of = {PICTURE: pictures, HOP_S: str(hop_s)}
         self._channels: dict[tuple[str, str], int] = {}
         self._clock = _StreamTime()
@@ -132,12 +133,14 @@ class TapeWriter:
         if self._file is None:
             raise ValueError(f"{self.path}: the tape is closed")
         self._newest_ns = max(self._newest_ns, at_ns)
+        packed = msgpack.packb(content)
+        assert packed is not None
         try:
             self._writer.add_message(
                 channel_id=self._channel(source, kind),
                 log_time=self._newest_ns,
                 publish_time=self._newest_ns,
-                data=msgpack.packb(content),
+                data=packed,
                 sequence=self.messages,
             )
             self._file.flush()
@@ -204,7 +207,7 @@ class TapeReader:
         self._first_ns = message.log_time
         self.hop_s = float(channel.metadata.get(HOP_S, 1.0))
         channels = self._summary.channels.values() if self._summary else [channel]
-        self.sources = tuple(sorted({_source(channel.topic) for channel in channels}))
+        self.sources: tuple[str, ...] = tuple(sorted({_source(channel.topic) for channel in channels}))
 
     @property
     def duration_s(self) -> float:

@@ -107,6 +107,22 @@ def test_replay_is_exact_at_either_pace(
     assert first_difference(first, tmp_path / "results.jsonl") is None
 
 
+def test_what_was_recorded_replays_exactly(finished: tuple[Path, dict], clip: Path, tmp_path: Path) -> None:
+    first, tape = finished[0] / "results.jsonl", tmp_path / "tape.mcap"
+    run(settings(clip, tmp_path / "live", f"output.tape={tape}"))
+    run(settings(tape, tmp_path / "again", "output.annotated=true"))
+    assert first_difference(first, tmp_path / "live" / "results.jsonl") is None
+    assert first_difference(first, tmp_path / "again" / "results.jsonl") is None
+    assert (tmp_path / "again" / "annotated.mp4").stat().st_size > 10_000
+    kept = command("record", "--source", str(clip), "--out", str(tmp_path / "kept.mcap"), "--seconds", "5")
+    assert kept.returncode == 0, kept.stderr
+    assert "5 snippets of source" in kept.stdout
+    args = ["--model", "r50", "--weights", "stand-in", "--out", str(tmp_path / "third"), "--quiet"]
+    small = ["--set", "model.short_side=64", "--set", "output.annotated=false", "--vocabulary", "dog"]
+    assert command("replay", str(tmp_path / "kept.mcap"), "--start", "2", *args, *small).returncode == 0
+    assert [r["seq"] for r in read_results(tmp_path / "third" / "results.jsonl")] == [2, 3, 4]
+
+
 def test_half_second_hops_give_two_results_a_second(clip: Path, tmp_path: Path) -> None:
     run(settings(clip, tmp_path, "source.hop_s=0.5"))
     results = list(read_results(tmp_path / "results.jsonl"))

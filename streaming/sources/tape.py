@@ -55,7 +55,7 @@ class TapeSource:
         if hop_s != self._tape.hop_s:
             told = f"found {hop_s:g}, expected {self._tape.hop_s:g}, as the recording was made"
             raise UserError(f"{path}: source.hop_s: {told}")
-        self.source_id = source_id or known[0]
+        self.source_id = source_id or next(iter(known))
         self.duration_s = self._tape.duration_s
         if start_s and self.duration_s and start_s >= self.duration_s:
             raise UserError(

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from nodes.capture import CaptureStage, open_source, run_capture
+from nodes.capture import CaptureStage, open_source, open_tape, run_capture
 from nodes.runtime import Lifeline
 from streaming.clock import Clock
 from streaming.config import load, setting
@@ -22,6 +22,8 @@ from streaming.errors import UserError
 from streaming.link import Receiver, Sender
 from streaming.messages import End, Message, Preview, Snippet
 from streaming.sources.base import Overflow, Source
+from streaming.sources.tape import TapeSource
+from streaming.tape import TapeReader, TapeWriter
 from tests.media import make_clip
 from tests.nodes.samples import end, preview, snippet
 
@@ -114,11 +116,26 @@ def film(seconds: int, **changes: Any) -> list[Message]:
 class Rig:
     """A capture node in a thread; its consumers and its supervisor are in the test's hands."""
 
-    def __init__(self, folder: Path, source: Drawn, *, previews: bool = True, overflow: Overflow = "block"):
+    def __init__(
+        self,
+        folder: Path,
+        source: Drawn,
+        *,
+        previews: bool = True,
+        overflow: Overflow = "block",
+        tape: TapeWriter | None = None,
+    ):
+        def note(message: Message) -> None:
+            if tape is not None:
+                tape.dropped(message.source, message.seq)
+
+        self.tape = tape
         self.addresses = [f"ipc://{folder}/{link}" for link in ("snippets", "previews")][: 1 + previews]
         self.supervisor = ControlServer(f"ipc://{folder}/control", clock=clock)
         self.control = ControlClient(f"ipc://{folder}/control", clock=clock, node="capture")
-        self.senders = [Sender(address, overflow=overflow, clock=clock) for address in self.addresses]
+        self.senders = [
+            Sender(address, overflow=overflow, clock=clock, on_drop=note) for address in self.addresses
+        ]
         self.receivers: list[Receiver] = []
         self.stage = CaptureStage(source)
         self.outcome: dict[str, Any] = {}
@@ -131,7 +148,9 @@ class Rig:
         self.control.hello()
         lifeline = Lifeline(self.control, self.stage, clock, os.getppid())
         try:
-            self.outcome = run_capture(self.stage, self.senders[0], (*self.senders, None)[1], lifeline)
+            self.outcome = run_capture(
+                self.stage, self.senders[0], (*self.senders, None)[1], lifeline, self.tape
+            )
         except BaseException as error:
             self.failure = error
 
@@ -305,6 +324,54 @@ def test_a_slow_consumer_makes_a_source_that_blocks_wait_and_one_that_does_not_d
     assert counters["dropped"] + len(taken) == 51
     assert counters["dropped"] > 40
     assert counters["sent"] == len(taken)
+
+
+def test_a_recorded_run_is_given_again_just_what_it_was_given(
+    rig_of: Callable[..., Rig], tmp_path: Path
+) -> None:
+    tape = TapeWriter(tmp_path / "tape.mcap", pictures="lossless", live=True, hop_s=1.0)
+    given: list[int] = []
+    seconds = [snippet(seq, emitted_ns=seq) for seq in range(50)]
+    source = Drawn([*seconds, end(50, emitted_ns=50)], given.append)
+    rig = rig_of(source, previews=False, overflow="latest", tape=tape)
+    rig.start()
+    deadline = time.monotonic() + ENOUGH_S
+    while len(given) < 51:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    (taken,) = rig.consume()
+    rig.counters()
+    again = list(TapeSource(tmp_path / "tape.mcap", clock=clock))
+    assert places(again) == places(taken)
+    assert len(again) < 12
+    everything = list(TapeSource(tmp_path / "tape.mcap", clock=clock, everything=True))
+    assert places(everything) == places([*seconds, end(50)])
+
+
+def test_a_recording_that_cannot_go_on_does_not_stop_the_run(
+    rig_of: Callable[..., Rig], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Full(TapeWriter):
+        def write(self, message: Any) -> None:
+            if message.seq == 2:
+                raise UserError("tape.mcap: cannot be written (No space left on device)")
+            super().write(message)
+
+    tape = Full(tmp_path / "tape.mcap", pictures="lossless", live=True, hop_s=1.0)
+    rig = rig_of(Drawn([*film(4), end(4)]), previews=False, tape=tape)
+    rig.start()
+    assert places(rig.consume()[0]) == [*(("Snippet", 0, seq) for seq in range(4)), ("End", 0, 4)]
+    rig.counters()
+    assert caplog.text.count("nothing more is kept, the run goes on") == 1
+    assert [one.message.seq for one in TapeReader(tmp_path / "tape.mcap").play()] == [0, 0, 1, 1]
+
+
+def test_a_recording_is_not_made_over_what_is_being_played(tmp_path: Path) -> None:
+    config = load(
+        settings=[setting(f"source.uri={tmp_path}/a.mcap"), setting(f"output.tape={tmp_path}/./a.mcap")]
+    )
+    with pytest.raises(UserError, match="is what is being played; choose another file"):
+        open_tape(config, Drawn([]))
 
 
 def test_a_source_that_blocks_is_read_only_as_far_as_it_is_taken(rig_of: Callable[..., Rig]) -> None:

@@ -144,22 +144,26 @@ def test_nothing_is_sent_that_was_not_asked_for(address: str, ends: Callable[...
 
 
 def test_latest_keeps_the_newest_and_counts_every_drop(address: str, ends: Callable[..., Any]) -> None:
-    sender = ends(Sender, address, overflow="latest")
+    replaced: list[Message] = []
+    sender = ends(Sender, address, overflow="latest", on_drop=replaced.append)
     receiver = ends(Receiver, sender.address)
-    offered = 0
+    offered, taken = 0, []
     for _ in range(20):
         for _ in range(10):
             assert sender.send(snippet(offered))
             offered += 1
         message = take(receiver)
         while message.seq < offered - 1:  # the one that was on its way when the newest came
+            taken.append(message.seq)
             message = take(receiver)
+        taken.append(message.seq)
     assert sender.send(end(offered), ENOUGH_S)
     assert isinstance(take(receiver), End)
     receiver.acknowledge()
     assert sender.end(ENOUGH_S)
     assert sender.sent + sender.dropped == offered + 1
     assert sender.dropped > 100
+    assert sorted([*taken, *(message.seq for message in replaced)]) == list(range(offered))
 
 
 def test_latest_neither_drops_the_end_nor_drops_for_it(address: str, ends: Callable[..., Any]) -> None:

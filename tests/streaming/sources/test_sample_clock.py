@@ -48,7 +48,7 @@ def test_a_device_is_measured_and_its_sound_kept_in_place(ppm: float) -> None:
     clock, late_s, blocks = clicks(ppm, 140, jitter_s=0.003)
     assert clock.ppm == pytest.approx(ppm, abs=15)
     assert np.abs(late_s).max() < 0.0333  # a picture
-    assert np.abs(late_s[115:]).max() < 0.006
+    assert np.abs(late_s[115:]).max() < 0.012
     for (t_ns, count), (next_ns, _) in pairwise(blocks):
         assert abs(t_ns + count * 1e9 / OUT_HZ - next_ns) < 1e3  # nothing cut out, nothing doubled
 
