@@ -10,10 +10,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.errors import UserError
 
@@ -68,7 +68,6 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--vocabulary", metavar="WORDS", help="what to look for, as for `run`")
     replay.add_argument("--out", metavar="DIR", help="where results go (default: runs/latest)")
     replay.add_argument("--quiet", action="store_true", help="no progress, no summary")
-    replay.set_defaults(record=None)
     _configurable(replay)
 
     record = command("record", "Keep the snippets of a source, without looking at them, for `replay`.")
@@ -136,28 +135,38 @@ def _settable(command: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from streaming.config import load, nested, setting
-
-    given = {
-        ("source", "uri"): args.source,
-        ("source", "pace"): args.pace,
-        ("output", "tape"): args.record,
-        ("model", "name"): args.model,
-        ("model", "checkpoint"): args.weights,
-        ("output", "dir"): args.out,
-        ("vocabulary", "words"): args.vocabulary,
-    }
-    layers = [nested(key, value, f"--{option(key)}") for key, value in given.items() if value is not None]
-    config = load(args.config, model=args.model, settings=[*layers, *map(setting, args.settings)])
-    return run_config(config, quiet=args.quiet)
+    return whole_run(args, {("output", "tape"): args.record})
 
 
-def run_config(config: Config, *, quiet: bool) -> int:
-    """A whole run of the pipeline; the exit code. Raises `UserError`."""
+def replay(args: argparse.Namespace) -> int:
+    from streaming.tape import TapeReader
+
+    recorded = {("source", "start_s"): args.start, ("source", "hop_s"): TapeReader(args.source).hop_s}
+    return whole_run(args, recorded)
+
+
+def whole_run(args: argparse.Namespace, more: Mapping[tuple[str, ...], Any]) -> int:
+    """A whole run; the exit code. `more` are settings beside those that `run` and `replay` share.
+
+    Raises `UserError`.
+    """
     from streaming.clock import Clock
     from streaming.console import Watcher, print_table, summary
     from streaming.supervisor import NodeFailure, Supervisor, used_nodes
 
+    config = configured(
+        args,
+        {
+            ("source", "uri"): args.source,
+            ("source", "pace"): args.pace,
+            ("model", "name"): args.model,
+            ("model", "checkpoint"): args.weights,
+            ("output", "dir"): args.out,
+            ("vocabulary", "words"): args.vocabulary,
+            **more,
+        },
+        model=args.model,
+    )
     if not config.source.uri:
         raise UserError("nothing to run: give --source FILE (or source.uri in a configuration)")
     if any(getattr(config.nodes, name).here for name in ("feature", "model", "classification")):
@@ -170,7 +179,7 @@ def run_config(config: Config, *, quiet: bool) -> int:
 
     clock = Clock()
     begun_ns = clock.wall_ns()
-    with Watcher(clock, quiet=quiet) as watcher:
+    with Watcher(clock, quiet=args.quiet) as watcher:
         supervisor = Supervisor(config, clock=clock, watch=watcher.watch, say=watcher.say)
         for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signal_, lambda *_: supervisor.stop())
@@ -180,7 +189,7 @@ def run_config(config: Config, *, quiet: bool) -> int:
         except NodeFailure as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-    if not quiet:
+    if not args.quiet:
         first_ns = counters.get("recorder", {}).get("first_result_wall_ns")
         startup_s = (first_ns - begun_ns) / 1e9 if first_ns else None
         print_table(summary(counters, (clock.wall_ns() - begun_ns) / 1e9, startup_s))
@@ -190,38 +199,26 @@ def run_config(config: Config, *, quiet: bool) -> int:
     return 0
 
 
-def replay(args: argparse.Namespace) -> int:
-    from streaming.config import load, nested, setting
-    from streaming.tape import TapeReader
-
-    given = {
-        ("source", "uri"): args.source,
-        ("source", "pace"): args.pace,
-        ("source", "start_s"): args.start,
-        ("source", "hop_s"): TapeReader(args.source).hop_s,
-        ("model", "name"): args.model,
-        ("model", "checkpoint"): args.weights,
-        ("output", "dir"): args.out,
-        ("vocabulary", "words"): args.vocabulary,
-    }
-    layers = [nested(key, value, f"--{option(key)}") for key, value in given.items() if value is not None]
-    config = load(args.config, model=args.model, settings=[*layers, *map(setting, args.settings)])
-    return run_config(config, quiet=args.quiet)
-
-
 def record(args: argparse.Namespace) -> int:
     from nodes.record import record as keep
-    from streaming.config import load, nested, setting
 
     given = {
         ("source", "uri"): args.source,
         ("output", "tape"): args.out,
         ("output", "tape_pictures"): args.pictures,
     }
-    layers = [nested(key, value, f"--{option(key)}") for key, value in given.items() if value is not None]
-    config = load(args.config, settings=[*layers, *map(setting, args.settings)])
-    print(keep(config, args.seconds))
+    print(keep(configured(args, given), args.seconds))
     return 0
+
+
+def configured(
+    args: argparse.Namespace, given: Mapping[tuple[str, ...], Any], model: str | None = None
+) -> Config:
+    """A command's configuration: its file, the options that were given, and --set. Raises `UserError`."""
+    from streaming.config import load, nested, setting
+
+    layers = [nested(key, value, f"--{option(key)}") for key, value in given.items() if value is not None]
+    return load(args.config, model=model, settings=[*layers, *map(setting, args.settings)])
 
 
 @contextmanager
@@ -361,11 +358,9 @@ def evaluate(args: argparse.Namespace) -> int:
     from model.errors import ModelError
     from model.evaluation.command import main as score
     from nodes.parts import parts_of
-    from streaming.config import load, nested, setting
 
     given = {("model", "name"): args.model, ("model", "checkpoint"): args.weights}
-    layers = [nested(key, value, f"--{option(key)}") for key, value in given.items() if value is not None]
-    config = load(args.config, model=args.model, settings=[*layers, *map(setting, args.settings)])
+    config = configured(args, given, args.model)
     require_weights(config.model.name, config.model.checkpoint)
     if config.model.checkpoint == "stand-in":
         print("NOTE: stand-in weights: every score of this run is meaningless.", file=sys.stderr)
@@ -392,10 +387,8 @@ def bench(args: argparse.Namespace) -> int:
     # As the nodes are started; it counts only before the libraries are loaded.
     os.environ.update(environment(os.cpu_count() or 1))
     from benchmarks.pipeline import main as measure
-    from streaming.config import load, nested, setting
 
-    layers = [nested(("model", "name"), args.model, "--model")] if args.model else []
-    config = load(args.config, model=args.model, settings=[*layers, *map(setting, args.settings)])
+    config = configured(args, {("model", "name"): args.model}, args.model)
     return measure(config, args.json, args.seconds)
 
 

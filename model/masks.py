@@ -1,4 +1,4 @@
-"""Mask logits, a quarter of the padded picture in size, brought to where they are used.
+"""Mask logits, a quarter or half of the padded picture in size, brought to where they are used.
 
 CLIP is shown soft masks with the padding on, as in the published code; a person, a file or a score wants
 them at the frame's own size, the padding off.

@@ -51,7 +51,7 @@ class Tools:
             clock=self.clock,
             security=self.security,
             name=link,
-            on_drop=on_drop or (lambda message: None),
+            on_drop=on_drop,
         )
 
     def lifeline(self, stage: Stage) -> Lifeline:
@@ -65,8 +65,7 @@ def capture(tools: Tools) -> Counters:
     stage = CaptureStage(source)
     overflow = tools.config.source.overflow
     tape = open_tape(tools.config, source)
-    note = (lambda message: tape.dropped(message.source, message.seq)) if tape else None
-    snippets = tools.sender("snippets", overflow, note)
+    snippets = tools.sender("snippets", overflow, tape.dropped if tape else None)
     previews = tools.sender("previews", overflow) if tools.config.output.annotated else None
     tools.control.ready()
     counters = run_capture(stage, snippets, previews, tools.lifeline(stage), tape)

@@ -74,7 +74,7 @@ class Sender:
         clock: Clock,
         security: Security | None = None,
         name: str = "",
-        on_drop: Callable[[Message], None] = lambda message: None,
+        on_drop: Callable[[Message], None] | None = None,
     ) -> None:
         """Listens at once. `on_drop` is given, by `send`, each message that another replaces.
 
@@ -121,7 +121,7 @@ class Sender:
             replaced, self._slot = self._slot, _Waiting(replaces, message, frames)
             self.dropped += replaced is not None
             self._wake()
-        if replaced is not None:
+        if replaced is not None and self._on_drop is not None:
             self._on_drop(replaced.message)
         return True
 

@@ -114,9 +114,9 @@ class TapeWriter:
         kind = type(message).__name__.lower()
         self._add(message.source, kind, at_ns, [bytes(frame) for frame in frames])
 
-    def dropped(self, source: str, seq: int) -> None:
-        """Notes that the pipeline did not get snippet `seq`; comes before the one that took its place."""
-        self._add(source, DROPPED, self._newest_ns, seq)
+    def dropped(self, message: Message) -> None:
+        """Notes that the pipeline did not get this snippet; comes before the one that took its place."""
+        self._add(message.source, DROPPED, self._newest_ns, message.seq)
 
     def close(self) -> None:
         """Writes the index and closes the file; a second call does nothing."""

@@ -337,9 +337,10 @@ class Criterion:
         for i, masks in enumerate(targets.masks):
             height, width = masks.shape[2:]
             if height * w != width * h:
+                scale = max(1, round(height / h))
                 raise ModelError(
                     f"masks of clip {i}: found {height} x {width}, expected the shape of the padded picture, "
-                    f"{4 * h} x {4 * w}: pad masks as pictures are padded"
+                    f"{scale * h} x {scale * w}: pad masks as pictures are padded"
                 )
 
 

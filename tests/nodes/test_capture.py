@@ -125,16 +125,13 @@ class Rig:
         overflow: Overflow = "block",
         tape: TapeWriter | None = None,
     ):
-        def note(message: Message) -> None:
-            if tape is not None:
-                tape.dropped(message.source, message.seq)
-
         self.tape = tape
         self.addresses = [f"ipc://{folder}/{link}" for link in ("snippets", "previews")][: 1 + previews]
         self.supervisor = ControlServer(f"ipc://{folder}/control", clock=clock)
         self.control = ControlClient(f"ipc://{folder}/control", clock=clock, node="capture")
         self.senders = [
-            Sender(address, overflow=overflow, clock=clock, on_drop=note) for address in self.addresses
+            Sender(address, overflow=overflow, clock=clock, on_drop=tape.dropped if tape else None)
+            for address in self.addresses
         ]
         self.receivers: list[Receiver] = []
         self.stage = CaptureStage(source)
@@ -307,6 +304,14 @@ def test_without_a_video_previews_go_nowhere(rig_of: Callable[..., Rig]) -> None
     assert rig.counters()["snippets"] == 2
 
 
+def wait_until_given(given: list[int], count: int) -> None:
+    """Until a source has been asked for so many messages, though nobody takes them."""
+    deadline = time.monotonic() + ENOUGH_S
+    while len(given) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 def test_a_slow_consumer_makes_a_source_that_blocks_wait_and_one_that_does_not_drop(
     rig_of: Callable[..., Rig],
 ) -> None:
@@ -314,10 +319,7 @@ def test_a_slow_consumer_makes_a_source_that_blocks_wait_and_one_that_does_not_d
     seconds = [snippet(seq) for seq in range(50)]
     rig = rig_of(Drawn([*seconds, end(50)], given.append), previews=False, overflow="latest")
     rig.start()
-    deadline = time.monotonic() + ENOUGH_S
-    while len(given) < 51:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    wait_until_given(given, 51)
     (taken,) = rig.consume()
     counters = rig.counters()
     assert places(taken)[-2:] == [("Snippet", 0, 49), ("End", 0, 50)]
@@ -335,10 +337,7 @@ def test_a_recorded_run_is_given_again_just_what_it_was_given(
     source = Drawn([*seconds, end(50, emitted_ns=50)], given.append)
     rig = rig_of(source, previews=False, overflow="latest", tape=tape)
     rig.start()
-    deadline = time.monotonic() + ENOUGH_S
-    while len(given) < 51:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    wait_until_given(given, 51)
     (taken,) = rig.consume()
     rig.counters()
     again = list(TapeSource(tmp_path / "tape.mcap", clock=clock))

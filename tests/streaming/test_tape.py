@@ -83,7 +83,7 @@ def test_live_time_is_when_things_came_and_a_files_is_where_they_end(tmp_path: P
 def test_what_was_dropped_is_told_before_what_took_its_place(tmp_path: Path) -> None:
     writer = TapeWriter(tmp_path / "tape.mcap", pictures="lossless", live=True, hop_s=1.0)
     writer.write(snippet(0))
-    writer.dropped("cam", 0)
+    writer.dropped(snippet(0))
     writer.write(snippet(1))
     writer.close()
     assert played(tmp_path / "tape.mcap") == [snippet(0), Dropped("cam", 0), snippet(1)]

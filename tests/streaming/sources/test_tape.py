@@ -25,7 +25,7 @@ def tape(tmp_path: Path) -> Path:
         at_ns = 100 * NS + seq * 3 * NS // 2
         writer.write(preview(seq, [b"jpeg"], emitted_ns=at_ns))
         if seq == 3:
-            writer.dropped("cam", 2)
+            writer.dropped(snippet(2))
         writer.write(snippet(seq, emitted_ns=at_ns, gap=seq == 1))
     writer.write(end(4, emitted_ns=106 * NS))
     writer.close()
