@@ -16,8 +16,10 @@ from streaming.config import Config, SourceConfig
 from streaming.errors import UserError
 from streaming.link import Sender
 from streaming.messages import End, Message, Preview, Snippet
+from streaming.sources.address import filled_in, kind_of
 from streaming.sources.base import PreviewSettings, Source
 from streaming.sources.file import FileSource
+from streaming.sources.network import NetworkSource
 from streaming.sources.tape import TapeSource
 from streaming.tape import TapeWriter, is_tape
 
@@ -31,6 +33,14 @@ def open_source(config: Config, clock: Clock) -> Source:
     s, o = config.source, config.output
     if not s.uri:
         raise UserError("source.uri: nothing to open; give --source FILE")
+    preview = None
+    if o.annotated or o.tape is not None:
+        preview = PreviewSettings(max_side=o.preview_side, max_fps=o.preview_fps, quantiser=o.jpeg_quantiser)
+    if kind_of(s.uri) == "network":
+        return NetworkSource(
+            filled_in(s.uri), s.id, clock=clock, hop_s=s.hop_s, transport=s.transport, preview=preview,
+            silent_s=s.silent_s, threads=config.nodes.capture.threads,
+        )  # fmt: skip
     if is_tape(Path(s.uri)):
         return TapeSource(
             Path(s.uri), clock=clock, hop_s=s.hop_s, pace=s.pace, start_s=s.start_s,
@@ -43,9 +53,7 @@ def open_source(config: Config, clock: Clock) -> Source:
         clock=clock,
         hop_s=s.hop_s,
         pace=s.pace,
-        preview=PreviewSettings(max_side=o.preview_side, max_fps=o.preview_fps, quantiser=o.jpeg_quantiser)
-        if o.annotated or o.tape is not None
-        else None,
+        preview=preview,
         start_s=s.start_s,
         video_stream=s.video_stream,
         audio_stream=s.audio_stream,
@@ -116,6 +124,10 @@ def run_capture(
     last: Message | None = None
     # Everybody is waited for, so that a source at its own pace is not old, or lost, before it begins.
     for message in stage.source if lifeline.wait_for_start() else ():
+        if message is None:
+            if lifeline.pulse():
+                continue
+            break
         if isinstance(message, End):
             stage.end = message
             continue

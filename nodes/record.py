@@ -24,6 +24,8 @@ def record(config: Config, seconds: float | None = None) -> str:
     snippets = 0
     with closing(source), closing(tape):
         for message in source:
+            if message is None:
+                continue
             tape.write(message)
             snippets += isinstance(message, Snippet)
             if seconds is not None and snippets * config.source.hop_s >= seconds:

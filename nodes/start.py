@@ -63,7 +63,7 @@ def capture(tools: Tools) -> Counters:
 
     source = open_source(tools.config, tools.clock)
     stage = CaptureStage(source)
-    overflow = tools.config.source.overflow
+    overflow = tools.config.source.overflow or source.overflow
     tape = open_tape(tools.config, source)
     snippets = tools.sender("snippets", overflow, tape.dropped if tape else None)
     previews = tools.sender("previews", overflow) if tools.config.output.annotated else None

@@ -77,18 +77,25 @@ class SourceConfig(Section):
     id: SourceId = "source"
     """The name of the source in every result."""
     uri: str = ""
-    """The path of a recording: any container and codec that FFmpeg reads, or a tape of `record`."""
+    """The path of a recording: any container and codec that FFmpeg reads, or a tape of `record`. Or the
+    address of a network camera: `rtsp://NAME:${CAMERA_PASSWORD}@HOST/PATH`, the variable being taken from
+    the environment; rtsps, http and https (HLS, too), rtmp and srt as well."""
     pace: Literal["asap", "realtime"] = "asap"
     """How a recording is played: `asap`, as fast as possible; `realtime`, as fast as it was recorded."""
-    overflow: Literal["block", "latest"] = "block"
-    """What happens when the model is slower than the source: `block`, the source waits (recordings);
-    `latest`, only the newest snippet waits, and those that it replaces are counted as dropped (live ones)."""
+    overflow: Literal["block", "latest"] | None = None
+    """What happens when the model is slower than the source: `block`, the source waits; `latest`, only the
+    newest snippet waits, and those that it replaces are counted as dropped. Unless given, recordings wait
+    and cameras do not."""
     hop_s: HopS = 1.0
     """From one snippet to the next, in seconds. Each is one second long; 1.0 is the paper's."""
     start_s: Annotated[float, Field(ge=0)] = 0.0
     """Where in a recording to begin, in seconds."""
     dropped_too: bool = False
     """Whether a replay has the snippets, too, that the live pipeline was too slow for."""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """How pictures and sound of an RTSP camera travel; udp loses some where a network is bad."""
+    silent_s: Annotated[float, Field(ge=0.5, le=600)] = 5.0
+    """A network camera that sends no picture for so many seconds counts as lost, and is tried again."""
     video_stream: Count | None = None
     """Index in the file of the video stream to take; FFmpeg's choice unless given."""
     audio_stream: Count | None = None

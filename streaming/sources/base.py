@@ -19,8 +19,9 @@ class Source(Protocol):
     """One camera, microphone, stream or recording.
 
     Iterating yields the `Preview` of a hop right before the `Snippet` it belongs to, and one `End` behind the
-    last; a source that can be lost keeps trying instead of ending. It blocks while it waits for material or,
-    with the pace of real time, for the moment. `UserError` tells what the user can mend.
+    last; a source that can be lost keeps trying instead of ending. While a live one has nothing it yields
+    None, ten times a second, so that whoever iterates can see to other things; with the pace of real time it
+    blocks until the moment. `UserError` tells what the user can mend.
     """
 
     source_id: str
@@ -33,7 +34,7 @@ class Source(Protocol):
         """What has come so far, and in which state it is, for the status and the summary; from any thread."""
         ...
 
-    def __iter__(self) -> Iterator[Snippet | Preview | End]: ...
+    def __iter__(self) -> Iterator[Snippet | Preview | End | None]: ...
 
     def close(self) -> None:
         """Let go of files and devices and end the iteration, from any thread; a second call does nothing."""

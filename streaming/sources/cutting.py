@@ -37,6 +37,7 @@ class Cutting:
     preview: how previews are made; None for none.
     origin_ns: where the grid begins; None for where the first thing is.
     generation: number of the first one.
+    patience_s: how long one track waits for the other.
 
     Attributes:
         cutter: told of losses and ends by whoever decodes.
@@ -57,6 +58,7 @@ class Cutting:
         preview: PreviewSettings | None,
         origin_ns: int | None = None,
         generation: int = 0,
+        patience_s: float = 5.0,
     ) -> None:
         self._source_id, self._clock, self._origin_ns = source_id, clock, origin_ns
         rate_hz, channels = sound_format
@@ -67,6 +69,7 @@ class Cutting:
             origin_ns=origin_ns,
             strip=self.strip_format if preview else None,
             generation=generation,
+            patience_s=patience_s,
         )
         self.aspect = Fraction(1)
         self.size = (1, 1)

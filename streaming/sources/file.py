@@ -24,6 +24,7 @@ from streaming.snippets import Window
 from streaming.sources.base import Overflow, PreviewSettings, nanoseconds
 from streaming.sources.cutting import Cut, Cutting
 from streaming.sources.picture_times import PictureStamps
+from streaming.sources.pictures import too_large
 from streaming.sources.recording import NO_PICTURE, Recording
 
 log = logging.getLogger(__name__)
@@ -220,7 +221,7 @@ class FileSource:
         self._next_picture_ns = t_ns + (dur_ns or (round(1_000_000_000 / rate) if rate else 0))
         self._frames += 1
         if (frame.width, frame.height) != self._cutting.size:
-            if wrong := self._file.too_large(frame.width, frame.height):
+            if wrong := too_large(frame.width, frame.height, self._file.aspect):
                 log.warning("%s: at %.2f s: %s; left out", self.path, t_ns / 1e9, wrong)
                 self._cutter.lost(t_ns)
                 return

@@ -9,6 +9,8 @@ import av
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 
+from streaming.messages import MAX_SIDE
+from streaming.schema import MAX_PART_BYTES
 from streaming.sources.base import PreviewSettings
 
 
@@ -57,6 +59,17 @@ def upright(frame: av.VideoFrame, aspect: Fraction) -> np.ndarray:
 def display_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
     """(height, width) with square pixels, before turning; the side that is too short is lengthened."""
     return (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
+
+
+def too_large(width: int, height: int, aspect: Fraction) -> str | None:
+    """Why frames of this size cannot be used, or None."""
+    height, width = display_size(width, height, aspect)
+    if max(width, height) <= MAX_SIDE and 3 * width * height <= MAX_PART_BYTES:
+        return None
+    return (
+        f"found pictures of {width} x {height}, expected at most {MAX_SIDE} on a side and "
+        f"{MAX_PART_BYTES // 3_000_000} megapixels; make it smaller: ffmpeg -i FILE -vf scale=1920:-2 OUT"
+    )
 
 
 Turn = tuple[bool, bool, bool]

@@ -17,11 +17,9 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from streaming.errors import UserError
-from streaming.messages import MAX_SIDE
-from streaming.schema import MAX_PART_BYTES
 from streaming.snippets import SAMPLE_RATE_HZ
 from streaming.sources.base import nanoseconds
-from streaming.sources.pictures import display_size
+from streaming.sources.pictures import too_large
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +54,9 @@ class Recording:
         try:
             self.video = _video_stream(self.container, path, video_stream)
             self.audio = _audio_stream(self.container, path, audio_stream)
-            self.aspect = _pixel_aspect(self.video)
+            self.aspect = pixel_aspect(self.video)
             width, height = self.video.width, self.video.height
-            if wrong := self.too_large(width, height) if width and height else NO_PICTURE:
+            if wrong := too_large(width, height, self.aspect) if width and height else NO_PICTURE:
                 raise UserError(f"{path}: {wrong}")
             self.zero_ns = self._find_zero()
             self.duration_s = self._find_duration()
@@ -104,16 +102,6 @@ class Recording:
                     return
         except FFmpegError as error:
             raise UserError(f"{self.path}: start_s: FFmpeg cannot seek in it ({error.strerror})") from None
-
-    def too_large(self, width: int, height: int) -> str | None:
-        """Why frames of this size cannot be used, or None."""
-        height, width = display_size(width, height, self.aspect)
-        if max(width, height) <= MAX_SIDE and 3 * width * height <= MAX_PART_BYTES:
-            return None
-        return (
-            f"found pictures of {width} x {height}, expected at most {MAX_SIDE} on a side and "
-            f"{MAX_PART_BYTES // 3_000_000} megapixels; make it smaller: ffmpeg -i FILE -vf scale=1920:-2 OUT"
-        )
 
     def _find_zero(self) -> int:
         starts = [
@@ -188,6 +176,7 @@ def _chosen(container: InputContainer, path: Path, kind: str, index: int) -> Any
     return container.streams[index]
 
 
-def _pixel_aspect(stream: VideoStream) -> Fraction:
+def pixel_aspect(stream: VideoStream) -> Fraction:
+    """Width of a stream's pixels by their height; 1 where it says nothing, or nothing likely."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     return aspect if Fraction(1, 8) <= aspect <= 8 else Fraction(1)

@@ -22,6 +22,7 @@ from streaming.errors import UserError
 from streaming.link import Receiver, Sender
 from streaming.messages import End, Message, Preview, Snippet
 from streaming.sources.base import Overflow, Source
+from streaming.sources.network import NetworkSource
 from streaming.sources.tape import TapeSource
 from streaming.tape import TapeReader, TapeWriter
 from tests.media import make_clip
@@ -64,12 +65,25 @@ def test_previews_are_made_for_the_annotated_video_alone(clip: Path) -> None:
     assert picture.shape == (48, 80, 3)
 
 
+def test_a_network_address_is_a_camera_with_its_password_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CAMERA_PASSWORD", "hunter2")
+    address = "source.uri=rtsp://me:${CAMERA_PASSWORD}@127.0.0.1:9/camera"
+    source = open_source(load(settings=[setting(text) for text in (address, "source.id=front")]), clock)
+    assert isinstance(source, NetworkSource)
+    assert (source.live, source.overflow, source.source_id) == (True, "latest", "front")
+    assert source._uri == "rtsp://me:hunter2@127.0.0.1:9/camera"
+    assert source.uri == "rtsp://***@127.0.0.1:9/camera"
+
+
 @pytest.mark.parametrize(
     ("texts", "told"),
     [
         ([], "source.uri: nothing to open; give --source FILE"),
         (["source.uri=nowhere.mp4"], "nowhere.mp4: cannot be read: No such file or directory"),
         (["source.uri={clip}", "source.audio_stream=7"], "audio_stream: found 7, expected one of"),
+        (["source.uri=rtsp://me:${{NOBODY_HAS_SET_THIS}}@host/"], "NOBODY_HAS_SET_THIS.* is not set"),
         (["source.uri={clip}", "source.start_s=99"], "start_s: found 99.0, expected 0 to below 3.0"),
     ],
 )
@@ -295,6 +309,40 @@ def test_a_stop_behind_the_first_picture_of_a_generation_ends_that_one(rig_of: C
     snippets, previews = rig.consume()
     assert places(previews) == [("Preview", 0, 0), ("Preview", 0, 1), ("Preview", 1, 2), ("End", 1, 2)]
     assert places(snippets) == [("Snippet", 0, 0), ("Snippet", 0, 1), ("End", 1, 2)]
+
+
+class Waiting(Drawn):
+    """A live source that has nothing more to give for now."""
+
+    live = True
+    overflow: Overflow = "latest"
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from super().__iter__()
+        while not self.closed:
+            yield None
+
+
+def test_a_camera_that_is_away_leaves_the_node_listening(rig_of: Callable[..., Rig]) -> None:
+    rig = rig_of(Waiting(film(2)), previews=False)
+    rig.start()
+    taken: list[Message] = []
+    receiver = rig.consumer(0)
+    while len(taken) < 2:
+        if (message := receiver.receive(0.1)) is not None:
+            taken.append(message)
+    rig.supervisor.request("capture", "ping")
+    while not any(
+        isinstance(event, Answer) and event.name == "ping" for event in rig.supervisor.poll(ENOUGH_S)
+    ):
+        pass
+    rig.stop()
+    while not isinstance(taken[-1], End):
+        if (message := receiver.receive(0.1)) is not None:
+            taken.append(message)
+    assert places(taken) == [("Snippet", 0, 0), ("Snippet", 0, 1), ("End", 0, 2)]
+    receiver.acknowledge()
+    assert rig.counters()["snippets"] == 2
 
 
 def test_without_a_video_previews_go_nowhere(rig_of: Callable[..., Rig]) -> None:

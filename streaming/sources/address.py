@@ -1,0 +1,53 @@
+"""What a source's URI asks for, and how it may be shown: without the password."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Literal
+from urllib.parse import quote
+
+from streaming.errors import UserError
+
+Kind = Literal["webcam", "network", "file"]
+
+# What FFmpeg reads live, and the protocols that it may use underway: never a file of this machine.
+NETWORK = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
+PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,hls,crypto,rtmp,rtmps,srt"
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+# Up to the last @: a password may hold one, or a slash, that should have been escaped.
+_LOGIN = re.compile(r"(?<=://)\S*@")
+_SECRET = re.compile(r"(?i)([?&;](?:[^=&;]*(?:pass|pwd|token|secret|key|auth|sig)[^=&;]*)=)[^&;#\s]*")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def kind_of(uri: str) -> Kind:
+    """What kind of source a URI names; whatever is no webcam and has no network's scheme is a file."""
+    if uri.startswith("webcam:"):
+        return "webcam"
+    scheme = _SCHEME.match(uri)
+    return "network" if scheme and scheme[1].lower() in NETWORK else "file"
+
+
+def redacted(uri: str) -> str:
+    """The URI as it may be shown: without name and password, and without what looks like a key.
+
+    Also of a whole text in which one stands.
+    """
+    return _SECRET.sub(r"\1***", _LOGIN.sub("***@", uri))
+
+
+def filled_in(uri: str) -> str:
+    """The URI with each `${NAME}` replaced by that variable of the environment, in the form a URI needs.
+
+    So a password need not stand in a file or on a command line, where others could read it. Raises
+    `UserError` for a variable that is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise UserError(f"source.uri: ${{{match[1]}}} is not set in the environment; export it first")
+        return quote(os.environ[match[1]], safe="")
+
+    return _VARIABLE.sub(value, uri)
