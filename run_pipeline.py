@@ -37,9 +37,7 @@ def parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=about, description=about)
 
     run = command("run", "Run the pipeline over a source and write results.jsonl and annotated.mp4.")
-    run.add_argument(
-        "--source", metavar="FILE", help="a recording: any container and codec that FFmpeg reads"
-    )
+    _live(run)
     run.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), r50 or swinb")
     run.add_argument(
         "--weights",
@@ -71,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     _configurable(replay)
 
     record = command("record", "Keep the snippets of a source, without looking at them, for `replay`.")
-    record.add_argument("--source", metavar="FILE", help="what to record")
+    _live(record)
     record.add_argument("--out", required=True, metavar="FILE", help="the recording, an MCAP file")
     record.add_argument("--pictures", choices=("lossless", "jpeg"), help="how they are kept (lossless)")
     record.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
@@ -90,6 +88,8 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument(
         "--out", default="runs/latest", metavar="DIR", help="the run's --out (default: runs/latest)"
     )
+
+    command("doctor", "List the cameras and microphones of this machine, and what is missing to use them.")
 
     keys = command("keys", "Make the CURVE keys that links between machines need.")
     keys.add_argument("dir", type=Path, metavar="DIR", help="where they go: a new folder")
@@ -122,6 +122,16 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _live(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--source", metavar="SOURCE",
+        help="a recording in any format that FFmpeg reads, webcam:0, or rtsp://NAME:PASSWORD@HOST/PATH",
+    )  # fmt: skip
+    command.add_argument(
+        "--microphone", metavar="NAME", help="heard with a webcam: default, an index or a name, or none"
+    )
+
+
 def _configurable(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", type=Path, metavar="FILE", help="a YAML configuration, see configs/")
     _settable(command)
@@ -135,7 +145,7 @@ def _settable(command: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return whole_run(args, {("output", "tape"): args.record})
+    return whole_run(args, {("output", "tape"): args.record, ("source", "microphone"): args.microphone})
 
 
 def replay(args: argparse.Namespace) -> int:
@@ -168,7 +178,9 @@ def whole_run(args: argparse.Namespace, more: Mapping[tuple[str, ...], Any]) -> 
         model=args.model,
     )
     if not config.source.uri:
-        raise UserError("nothing to run: give --source FILE (or source.uri in a configuration)")
+        raise UserError(
+            "nothing to run: give --source FILE, webcam:0 or rtsp://… (or source.uri in a configuration)"
+        )
     if any(getattr(config.nodes, name).here for name in ("feature", "model", "classification")):
         require_weights(config.model.name, config.model.checkpoint)
     if not all(getattr(config.nodes, name).here for name in used_nodes(config)):
@@ -204,6 +216,7 @@ def record(args: argparse.Namespace) -> int:
 
     given = {
         ("source", "uri"): args.source,
+        ("source", "microphone"): args.microphone,
         ("output", "tape"): args.out,
         ("output", "tape_pictures"): args.pictures,
     }
@@ -340,6 +353,13 @@ def keys(args: argparse.Namespace) -> int:
     return 0
 
 
+def doctor(args: argparse.Namespace) -> int:
+    from streaming.doctor import report
+
+    print("\n".join(report()))
+    return 0
+
+
 def world(args: argparse.Namespace) -> int:
     from model.errors import ModelError
     from model.world.command import main as make
@@ -400,6 +420,7 @@ COMMANDS = {
     "node": node,
     "vocabulary": vocabulary,
     "keys": keys,
+    "doctor": doctor,
     "world": world,
     "train": train,
     "evaluate": evaluate,

@@ -18,9 +18,12 @@ from streaming.link import Sender
 from streaming.messages import End, Message, Preview, Snippet
 from streaming.sources.address import filled_in, kind_of
 from streaming.sources.base import PreviewSettings, Source
+from streaming.sources.camera import OpenCvCamera
 from streaming.sources.file import FileSource
-from streaming.sources.network import NetworkSource
+from streaming.sources.microphone import Microphone
+from streaming.sources.network import network_source
 from streaming.sources.tape import TapeSource
+from streaming.sources.webcam import WebcamSource
 from streaming.tape import TapeWriter, is_tape
 
 STOP_S = 2.0
@@ -36,8 +39,15 @@ def open_source(config: Config, clock: Clock) -> Source:
     preview = None
     if o.annotated or o.tape is not None:
         preview = PreviewSettings(max_side=o.preview_side, max_fps=o.preview_fps, quantiser=o.jpeg_quantiser)
+    if kind_of(s.uri) == "webcam":
+        which = s.uri.removeprefix("webcam:") or "0"
+        return WebcamSource(
+            s.id, lambda: OpenCvCamera(which, width=s.camera_width, height=s.camera_height, fps=s.camera_fps),
+            None if s.microphone == "none" else Microphone(s.microphone, clock),
+            shown=f"webcam:{which}", clock=clock, hop_s=s.hop_s, preview=preview, silent_s=s.silent_s,
+        )  # fmt: skip
     if kind_of(s.uri) == "network":
-        return NetworkSource(
+        return network_source(
             filled_in(s.uri), s.id, clock=clock, hop_s=s.hop_s, transport=s.transport, preview=preview,
             silent_s=s.silent_s, threads=config.nodes.capture.threads,
         )  # fmt: skip

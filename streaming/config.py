@@ -51,6 +51,7 @@ def _whole_snippets_a_second(hop_s: float) -> float:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+Side = Annotated[int, Field(ge=16, le=8192)]
 HopS = Annotated[
     float, AfterValidator(_whole_snippets_a_second), Expects(f"one of {', '.join(map(str, HOPS_S))}")
 ]
@@ -79,7 +80,8 @@ class SourceConfig(Section):
     uri: str = ""
     """The path of a recording: any container and codec that FFmpeg reads, or a tape of `record`. Or the
     address of a network camera: `rtsp://NAME:${CAMERA_PASSWORD}@HOST/PATH`, the variable being taken from
-    the environment; rtsps, http and https (HLS, too), rtmp and srt as well."""
+    the environment; rtsps, http and https (HLS, too), rtmp and srt as well. Or a camera of this machine:
+    `webcam:0`, `webcam:/dev/video2`."""
     pace: Literal["asap", "realtime"] = "asap"
     """How a recording is played: `asap`, as fast as possible; `realtime`, as fast as it was recorded."""
     overflow: Literal["block", "latest"] | None = None
@@ -92,10 +94,19 @@ class SourceConfig(Section):
     """Where in a recording to begin, in seconds."""
     dropped_too: bool = False
     """Whether a replay has the snippets, too, that the live pipeline was too slow for."""
+    microphone: str = "default"
+    """What is heard with a webcam: `default`, an index or a part of a name as `doctor` lists them, or `none`
+    at all."""
+    camera_width: Side | None = None
+    """Pixels of width to ask a webcam for; its own choice unless given ..."""
+    camera_height: Side | None = None
+    """... and of height."""
+    camera_fps: Annotated[float, Field(gt=0, le=240)] | None = None
+    """Pictures per second to ask a webcam for; its own choice unless given."""
     transport: Literal["tcp", "udp"] = "tcp"
     """How pictures and sound of an RTSP camera travel; udp loses some where a network is bad."""
     silent_s: Annotated[float, Field(ge=0.5, le=600)] = 5.0
-    """A network camera that sends no picture for so many seconds counts as lost, and is tried again."""
+    """A camera that gives no picture for so many seconds counts as lost, and is tried again."""
     video_stream: Count | None = None
     """Index in the file of the video stream to take; FFmpeg's choice unless given."""
     audio_stream: Count | None = None

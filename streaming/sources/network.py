@@ -1,280 +1,45 @@
-"""A network camera as a source, for days: read live, missed when it is gone, tried until it is back.
-
-Both tracks come over one connection, on the camera's clock. Stream time begins with the source and goes on
-while the camera is away: a connection's first frame is put where it came, the rest by the camera's stamps.
-Every connection begins a generation.
-
-A camera that sends nothing for `silent_s` is lost, even where the read blocks. Sound that stays away is
-waited for no longer, and again when it is back: pictures do not get old for its sake.
-"""
+"""A network camera as a source: both tracks come over one connection, on the camera's own clock."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Iterator
 from typing import Literal
-
-import av
 
 from streaming.backoff import Backoff
 from streaming.clock import Clock
-from streaming.messages import End, Preview, Snippet
-from streaming.snippets import SAMPLE_RATE_HZ
 from streaming.sources.address import redacted
-from streaming.sources.base import Overflow, PreviewSettings, nanoseconds
-from streaming.sources.connection import OPEN_S, Arrival, Connection, Opened
-from streaming.sources.cutting import Cut, Cutting
-from streaming.sources.pictures import too_large
-
-PATIENCE_S = 0.4  # how long a track waits for the other
-DEAF_S = 2.0  # sound that stays away longer is no longer waited for
-POLL_S = 0.1
-STEADY_S = 10.0  # a connection that has lasted so long was a success
-
-log = logging.getLogger(__name__)
+from streaming.sources.base import PreviewSettings
+from streaming.sources.live import LiveSource
+from streaming.sources.network_connection import NetworkConnection
 
 
-class NetworkSource:
+def network_source(
+    uri: str,
+    source_id: str,
+    *,
+    clock: Clock,
+    hop_s: float = 1.0,
+    transport: Literal["tcp", "udp"] = "tcp",
+    preview: PreviewSettings | None = None,
+    silent_s: float = 5.0,
+    threads: int = 1,
+    backoff: Backoff | None = None,
+) -> LiveSource:
     """Whatever FFmpeg opens by a network address: RTSP(S), HTTP(S), HLS, RTMP, SRT.
 
     uri: with name and password, which are shown nowhere.
     transport: for RTSP, how media travel.
-    preview: how previews are made; None for none.
-    silent_s: how long a camera may send no picture before it counts as lost.
     threads: of the video decoder.
-    backoff: how long to wait before each new try.
 
-    While nothing is there to be passed on, iterating yields None ten times a second, so that whoever iterates
-    can see to other things. It never ends by itself.
+    The rest is as for `LiveSource`.
     """
+    bursts = uri.lower().startswith("http")  # segment by segment, or as fast as the network is
 
-    live = True
-    overflow: Overflow = "latest"
-    duration_s = 0.0
+    def connect() -> NetworkConnection:
+        return NetworkConnection(
+            uri, clock=clock, transport=transport, silent_s=silent_s, threads=threads, patient=bursts
+        )
 
-    def __init__(
-        self,
-        uri: str,
-        source_id: str,
-        *,
-        clock: Clock,
-        hop_s: float = 1.0,
-        transport: Literal["tcp", "udp"] = "tcp",
-        preview: PreviewSettings | None = None,
-        silent_s: float = 5.0,
-        threads: int = 1,
-        backoff: Backoff | None = None,
-    ) -> None:
-        self.source_id, self.uri = source_id, redacted(uri)
-        self._uri, self._clock, self._hop_s = uri, clock, hop_s
-        self._transport: Literal["tcp", "udp"] = transport
-        self._preview, self._silent_s, self._threads = preview, silent_s, threads
-        self._backoff = backoff or Backoff()
-        self._stop = threading.Event()
-        self._begun_ns = 0
-        self._cutting: Cutting | None = None
-        self._state, self._reason = "connecting", ""
-        self._connections = self._pictures = self._corrupt = self._shed = 0
-        self._counted = (0, 0)  # of the present connection's corrupt packets, and pictures it shed
-        self._paced = uri.lower().startswith("http")  # comes in bursts
-
-    @property
-    def counters(self) -> dict[str, int | float | str]:
-        """`state` is connecting, live or lost, and `reason` why it was lost last; `shed` are pictures that
-        nobody took in time."""
-        cutter = self._cutting and self._cutting.cutter
-        return {
-            "state": self._state,
-            "reason": self._reason,
-            "connections": self._connections,
-            "frames": self._pictures,
-            "corrupt_packets": self._corrupt,
-            "shed": self._shed,
-            "gaps": cutter.gaps if cutter else 0,
-            "seconds": round(cutter.covered_s, 3) if cutter else 0.0,
-        }
-
-    def __iter__(self) -> Iterator[Snippet | Preview | End | None]:
-        self._begun_ns = self._clock.monotonic_ns()
-        while not self._stop.is_set():
-            connection = Connection(
-                self._uri, clock=self._clock, transport=self._transport, silent_s=self._silent_s,
-                threads=self._threads, patient=self._paced,
-            )  # fmt: skip
-            try:
-                yield from self._watch(connection)
-            finally:
-                connection.close()
-            yield from self._wait(connection)
-
-    def close(self) -> None:
-        self._stop.set()
-
-    # A connection ----------------------------------------------------------------------------------------
-
-    def _watch(self, connection: Connection) -> Iterator[Snippet | Preview | None]:
-        """What comes over a connection, until it is lost."""
-        self._state = "connecting"
-        feed: Feed | None = None
-        playout = Playout(self._clock) if self._paced else None
-        begun_ns = seen_ns = self._clock.monotonic_ns()
-        limit_s = OPEN_S + self._silent_s
-        while not self._stop.is_set():
-            arrival = connection.take(POLL_S)
-            now_ns = self._clock.monotonic_ns()
-            self._count(connection)
-            if arrival is None:
-                yield None
-            else:
-                feed = feed or self._begin(connection)
-                if isinstance(arrival.frame, av.VideoFrame):
-                    self._pictures += 1
-                    seen_ns, limit_s, self._state = now_ns, self._silent_s, "live"
-                yield from self._messages(feed.take(arrival), playout)
-            if now_ns - begun_ns > STEADY_S * 1e9 and self._state == "live":
-                self._backoff.succeeded()
-            if now_ns - seen_ns > limit_s * 1e9 or (arrival is None and connection.lost is not None):
-                break
-        if feed is not None and not self._stop.is_set():
-            yield from self._messages(feed.close(), None)
-
-    def _begin(self, connection: Connection) -> Feed:
-        opened = connection.opened
-        assert opened is not None, "what is not open brings nothing"
-        self._connections += 1
-        if self._cutting is None:
-            self._cutting = Cutting(
-                self.source_id,
-                clock=self._clock,
-                hop_s=self._hop_s,
-                has_sound=opened.sound_format is not None,
-                sound_format=opened.sound_format or (SAMPLE_RATE_HZ, 1),
-                preview=self._preview,
-                patience_s=PATIENCE_S,
-            )
-        with_sound = "with sound" if opened.sound_format else "without sound"
-        log.info("%s: connected to %s: %s, %s", self.source_id, self.uri, opened.codec, with_sound)
-        return Feed(self._cutting, opened, self._begun_ns, self.source_id)
-
-    def _count(self, connection: Connection) -> None:
-        self._corrupt += connection.corrupt - self._counted[0]
-        self._shed += connection.shed - self._counted[1]
-        self._counted = (connection.corrupt, connection.shed)
-
-    def _messages(self, cuts: Iterator[Cut], playout: Playout | None) -> Iterator[Snippet | Preview | None]:
-        assert self._cutting is not None
-        for cut in cuts:
-            ready = self._cutting.ready(cut)
-            while playout is not None and not playout.wait(cut, self._stop):
-                if self._stop.is_set():
-                    return
-                yield None
-            yield from self._cutting.messages(ready)
-
-    def _wait(self, connection: Connection) -> Iterator[None]:
-        """Until it is time to try again."""
-        if self._stop.is_set():
-            return
-        reason = connection.lost or f"no picture for {self._silent_s:g} s"
-        delay_s = self._backoff.failed()
-        if self._state == "live" or reason != self._reason:
-            log.warning("%s: %s: %s; trying again", self.source_id, self.uri, reason)
-        self._state, self._reason, self._counted = "lost", reason, (0, 0)
-        until_ns = self._clock.monotonic_ns() + round(delay_s * 1e9)
-        while (now_ns := self._clock.monotonic_ns()) < until_ns and not self._stop.is_set():
-            self._clock.wait_until(min(until_ns, now_ns + round(POLL_S * 1e9)), self._stop)
-            yield None
-
-
-class Feed:
-    """What comes over one connection, put in its places in stream time and cut.
-
-    begun_ns: when stream time began, by the monotonic clock.
-    """
-
-    def __init__(self, cutting: Cutting, opened: Opened, begun_ns: int, source_id: str) -> None:
-        self._cutting, self._begun_ns, self._source_id = cutting, begun_ns, source_id
-        self._sounds = opened.sound_format is not None
-        self._zero_ns: int | None = None
-        self._picture_ns = self._sound_ns = 0  # where the newest of each ends, in stream time
-        self._sized = False
-        cutting.aspect = opened.aspect
-        cutting.cutter.has_sound = self._sounds
-
-    def take(self, arrival: Arrival) -> Iterator[Cut]:
-        """The cuts that become complete with what has arrived."""
-        frame = arrival.frame
-        if frame is None:
-            self._cutting.cutter.lost(sound=arrival.sound)
-        elif frame.pts is None:
-            self._cutting.cutter.lost(sound=arrival.sound)  # it would be anybody's guess where it belongs
-        else:
-            stamp_ns = nanoseconds(frame.pts, frame.time_base)
-            if self._zero_ns is None:
-                self._zero_ns = stamp_ns - (arrival.came_ns - self._begun_ns)
-                self._picture_ns = self._sound_ns = stamp_ns - self._zero_ns
-            t_ns = stamp_ns - self._zero_ns
-            yield from (
-                self._picture(t_ns, frame) if isinstance(frame, av.VideoFrame) else self._sound(t_ns, frame)
-            )
-
-    def close(self) -> Iterator[Cut]:
-        """The connection is lost: what is left of it. The next generation begins."""
-        yield from self._cutting.sound(None)
-        yield from self._cutting.cutter.restart()
-
-    def _picture(self, t_ns: int, frame: av.VideoFrame) -> Iterator[Cut]:
-        cutter = self._cutting.cutter
-        if (frame.width, frame.height) != self._cutting.size or not self._sized:
-            if wrong := too_large(frame.width, frame.height, self._cutting.aspect):
-                log.warning("%s: %s; left out", self._source_id, wrong)
-                cutter.lost(t_ns)
-                return
-            if self._sized:
-                yield from cutter.restart(t_ns)
-            self._sized = True
-        if frame.is_corrupt:
-            cutter.lost(t_ns)
-        self._picture_ns = t_ns
-        if cutter.has_sound and t_ns - self._sound_ns > DEAF_S * 1e9:
-            cutter.has_sound = False
-            log.warning("%s: no sound any more; going on without", self._source_id)
-        yield from self._cutting.picture(t_ns, frame)
-
-    def _sound(self, t_ns: int, frame: av.AudioFrame) -> Iterator[Cut]:
-        assert self._zero_ns is not None
-        self._sound_ns = t_ns + frame.samples * 1_000_000_000 // frame.sample_rate
-        if not self._cutting.cutter.has_sound and abs(self._sound_ns - self._picture_ns) < DEAF_S * 1e9:
-            self._cutting.cutter.has_sound = True
-            log.info("%s: sound is back", self._source_id)
-        yield from self._cutting.sound(frame, self._zero_ns)
-
-
-class Playout:
-    """Lets cuts go one by one that come in bursts, as segments of a download do.
-
-    Each goes as long after the first as it is later in stream time. One that comes too late goes at once, and
-    those behind it as much later; and all of them a little earlier each time, so that what once was held back
-    does not stay old for ever.
-    """
-
-    SLEW_NS = 2_000_000
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._generation: int | None = None
-        self._offset_ns = 0
-        self._asked: Cut | None = None
-
-    def wait(self, cut: Cut, stop: threading.Event) -> bool:
-        """Wait a moment for a cut's turn; whether it has come."""
-        now_ns = self._clock.monotonic_ns()
-        if cut is not self._asked:
-            self._asked = cut
-            self._offset_ns -= self.SLEW_NS
-            if cut.generation != self._generation or now_ns > self._offset_ns + cut.end_ns:
-                self._generation, self._offset_ns = cut.generation, now_ns - cut.end_ns
-        due_ns = self._offset_ns + cut.end_ns
-        self._clock.wait_until(min(due_ns, now_ns + round(POLL_S * 1e9)), stop)
-        return self._clock.monotonic_ns() >= due_ns
+    return LiveSource(
+        source_id, connect, shown=redacted(uri), clock=clock, hop_s=hop_s, preview=preview, silent_s=silent_s,
+        backoff=backoff, bursts=bursts,
+    )  # fmt: skip

@@ -35,6 +35,12 @@ class SampleClock:
         self._marks: deque[tuple[int, int]] = deque()  # number of a sample, its stamp
         self._mean = (0.0, 0.0)
 
+    def again(self) -> SampleClock:
+        """For the same device, whose samples are counted anew: what is known of its rate is kept."""
+        clock = SampleClock(self.nominal_hz)
+        clock.rate_hz = self.rate_hz
+        return clock
+
     @property
     def ppm(self) -> float:
         """How much faster the device runs than it says, in parts per million."""

@@ -22,7 +22,8 @@ from streaming.errors import UserError
 from streaming.link import Receiver, Sender
 from streaming.messages import End, Message, Preview, Snippet
 from streaming.sources.base import Overflow, Source
-from streaming.sources.network import NetworkSource
+from streaming.sources.live import LiveSource
+from streaming.sources.network_connection import NetworkConnection
 from streaming.sources.tape import TapeSource
 from streaming.tape import TapeReader, TapeWriter
 from tests.media import make_clip
@@ -71,10 +72,13 @@ def test_a_network_address_is_a_camera_with_its_password_from_the_environment(
     monkeypatch.setenv("CAMERA_PASSWORD", "hunter2")
     address = "source.uri=rtsp://me:${CAMERA_PASSWORD}@127.0.0.1:9/camera"
     source = open_source(load(settings=[setting(text) for text in (address, "source.id=front")]), clock)
-    assert isinstance(source, NetworkSource)
+    assert isinstance(source, LiveSource)
     assert (source.live, source.overflow, source.source_id) == (True, "latest", "front")
-    assert source._uri == "rtsp://me:hunter2@127.0.0.1:9/camera"
-    assert source.uri == "rtsp://***@127.0.0.1:9/camera"
+    assert source.shown == "rtsp://***@127.0.0.1:9/camera"
+    connection = source._connect()
+    connection.close()
+    assert isinstance(connection, NetworkConnection)
+    assert connection._uri == "rtsp://me:hunter2@127.0.0.1:9/camera"
 
 
 @pytest.mark.parametrize(
