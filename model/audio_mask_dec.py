@@ -80,11 +80,13 @@ class Sounding:
     mask_features: Tensor  # (B, T, C, H / 4, W / 4)
     earlier: list[Sounding]  # the same after each earlier layer, first to last; for training and comparison
     gate_logits: Tensor | None = None  # (B, N, T): sounding in this very snippet; None: as the window does
+    object_logits: Tensor | None = None  # (B, N): answers for an object; None: the sound logits say that too
 
     @property
     def scores(self) -> Tensor:
         """(B, N): probability that the query is a sounding object (Eq. 3)."""
-        return self.sound_logits.float().softmax(-1)[..., 0]
+        sounding = self.sound_logits.float().softmax(-1)[..., 0]
+        return sounding if self.object_logits is None else sounding * self.object_logits.float().sigmoid()
 
     @property
     def snippet_scores(self) -> Tensor:
@@ -284,8 +286,10 @@ class AudioMaskDec(nn.Module):
 
     def judge(self, x: Tensor, masks: Tensor, memory: Memory, meaning: Meaning | None) -> Sounding:
         """Whether what the queries stand for sounds."""
-        sound_logits, gate_logits = self.sound_head(x, masks, memory, meaning)
-        return Sounding(sound_logits, masks, x, memory.mask_features, [], gate_logits)
+        heard = self.sound_head(x, masks, memory, meaning)
+        return Sounding(
+            heard.sound_logits, masks, x, memory.mask_features, [], heard.gate_logits, heard.object_logits
+        )
 
     @staticmethod
     def where_to_look(masks: Tensor, features: Tensor) -> Tensor:

@@ -6,12 +6,16 @@ else. What carries over to other things is how well an object's looks fit what i
 Either head can have a gate: whether an object sounds in one snippet, told apart from where it is in it. The
 paper has none, an object that is silent in a snippet has an empty mask there; with one, a mask is the whole
 object in every snippet, which is easier to learn and needs no sound.
+
+What goes by relations cannot tell two queries that show one object apart: they are related alike. So that
+head also says which query is the one that answers for an object, and only that is read off the query, which
+knows of the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +28,14 @@ if TYPE_CHECKING:
 
 Meaning = Callable[[Tensor], Tensor]
 """From values of the aligned map to codes: `Alignment.meaning`."""
-Heard = tuple[Tensor, Tensor | None]
-"""Sound logits (B, N, 2), index 0 sounding; gate logits (B, N, T), or None without a gate."""
+
+
+class Heard(NamedTuple):
+    """What a head says of N queries."""
+
+    sound_logits: Tensor  # (B, N, 2): index 0 sounding, 1 not
+    gate_logits: Tensor | None = None  # (B, N, T): sounding in each snippet; None without a gate
+    object_logits: Tensor | None = None  # (B, N): it answers for an object; None: not told apart
 
 
 class ByQuery(nn.Linear):
@@ -41,11 +51,11 @@ class ByQuery(nn.Linear):
     ) -> Heard:
         sound_logits = super().forward(queries)
         if self.gate is None:
-            return sound_logits, None
+            return Heard(sound_logits)
         n, t = queries.shape[1], memory.audio.shape[1]
         asked = queries[:, :, None].expand(-1, -1, t, -1)
         told = memory.audio[:, None].expand(-1, n, -1, -1)
-        return sound_logits, self.gate(torch.cat((asked, told), dim=-1))[..., 0]
+        return Heard(sound_logits, self.gate(torch.cat((asked, told), dim=-1))[..., 0])
 
 
 class ByRelations(nn.Module):
@@ -58,6 +68,7 @@ class ByRelations(nn.Module):
         self.gated = options.sound_gate
         self.fit = MLP(self.RELATIONS, 32, 32, 1)
         self.ever = MLP(5, 32, 2)
+        self.answers = nn.Linear(options.channels, 1)
 
     def forward(self, queries: Tensor, masks: Tensor, memory: Memory, meaning: Meaning | None) -> Heard:
         """Masks guide only where to look: they are not taught by what is heard.
@@ -70,7 +81,8 @@ class ByRelations(nn.Module):
             fits = self.fit(relations)[..., 0]  # (B, N, T)
             over_window = torch.stack((fits.amax(-1), fits.mean(-1)), dim=-1)
             sound_logits = self.ever(torch.cat((over_window, evidence), dim=-1))
-        return sound_logits, fits if self.gated else None
+            object_logits = self.answers(queries.float())[..., 0]
+        return Heard(sound_logits, fits if self.gated else None, object_logits)
 
     def relations(self, masks: Tensor, memory: Memory, meaning: Meaning) -> tuple[Tensor, Tensor]:
         """Of every query in every snippet (B, N, T, 9); and of every query in the window (B, N, 3)."""

@@ -50,6 +50,7 @@ class LossOptions:
     normaliser: Normaliser = "per-object"
     objects: Objects = "sounding"
     gate: float = 3.0  # weight of the gate's loss, where the model has one
+    object: float = 1.0  # weight of which queries answer for objects, where the model tells that by itself
     points: PointOptions = field(default_factory=PointOptions)
 
 
@@ -147,6 +148,7 @@ class Losses:
     mask: Tensor  # (L,)
     dice: Tensor  # (L,)
     gate: Tensor | None = None  # (L,), of a model that tells snippets apart
+    object: Tensor | None = None  # (L,), of a model that tells apart which queries answer for objects
 
     @property
     def total(self) -> Tensor:
@@ -160,7 +162,8 @@ class Losses:
 
     def _parts(self) -> dict[str, Tensor]:
         parts = {"sound": self.sound, "mask": self.mask, "dice": self.dice}
-        return parts if self.gate is None else parts | {"gate": self.gate}
+        more = {"gate": self.gate, "object": self.object}
+        return parts | {name: value for name, value in more.items() if value is not None}
 
     def terms(self) -> dict[str, Tensor]:
         """Scalars: `sound`, `mask` and `dice` of the final answer, `sound_0` and so on of earlier ones."""
@@ -230,19 +233,22 @@ class Criterion:
         features = sounding.mask_features.unbind()  # B of (T, C, H / 4, W / 4)
         classes = torch.full_like(sound_logits[..., 0], NOT_SOUNDING, dtype=torch.long)  # (B, L, N)
         weights = torch.full_like(classes, self.options.not_sounding, dtype=torch.float32)
-        gate_logits = gates_of(answers)  # (B, L, N, T), or None
+        gate_logits = stacked([a.gate_logits for a in answers])  # (B, L, N, T), or None
+        object_logits = stacked([a.object_logits for a in answers])  # (B, L, N), or None
+        answering = torch.zeros_like(weights)  # (B, L, N)
         matched, gates = [], []
         for b, clip in enumerate(clips):
             if seeds is not None:
                 self.generator.manual_seed(seeds[b])
             frames = targets.supervised[b].nonzero()[:, 0]
             pixels = features[b] if len(frames) == len(features[b]) else features[b][frames]
-            matches = self.match(sound_logits[b], embeddings[b], pixels, clip)
+            claims = None if object_logits is None else object_logits[b]
+            matches = self.match(sound_logits[b], embeddings[b], pixels, clip, claims)
             queries = torch.stack([m.queries for m in matches]).to(pixels.device)  # (L, M)
             objects = torch.stack([m.objects for m in matches]).to(pixels.device)
             layers = torch.arange(len(answers), device=pixels.device)[:, None]
             classes[b, layers, queries] = clip.classes[objects]
-            weights[b, layers, queries] = 1.0
+            weights[b, layers, queries] = answering[b, layers, queries] = 1.0
             maps = masks_of(embeddings[b][layers, queries].flatten(0, 1), pixels)  # (L * M, F, H / 4, W / 4)
             drawn = Draw.of(maps.shape[0] * maps.shape[1], self.options.points, self.generator, pixels.device)
             matched.append(Matched(maps.unflatten(0, objects.shape), drawn, objects))
@@ -260,10 +266,16 @@ class Criterion:
         share = torch.full_like(sound, self.options.earlier)
         share[-1] = 1.0
         weighted = [w * share * x for w, x in zip(self.options.weights, parts, strict=True)]
-        if gate_logits is None:
-            return Losses(*weighted)
-        gate = torch.stack(gates).sum(0) / (totals.masks or 1.0)
-        return Losses(*weighted, gate=self.options.gate * share * gate)
+        gate = answers_for = None
+        if gate_logits is not None:
+            gate = self.options.gate * share * torch.stack(gates).sum(0) / (totals.masks or 1.0)
+        if object_logits is not None:
+            claims = at_least_float32(object_logits)
+            surprise = F.binary_cross_entropy_with_logits(
+                claims, answering.to(claims.dtype), reduction="none"
+            )
+            answers_for = self.options.object * share * surprise.sum((0, 2)) / (totals.objects or 1.0)
+        return Losses(sound=weighted[0], mask=weighted[1], dice=weighted[2], gate=gate, object=answers_for)
 
     @staticmethod
     def _gate_loss(logits: Tensor, sounds: Tensor, masks: Tensor) -> Tensor:
@@ -273,10 +285,19 @@ class Criterion:
 
     @torch.no_grad()
     def match(
-        self, sound_logits: Tensor, embeddings: Tensor, pixels: Tensor, clip: ClipObjects
+        self,
+        sound_logits: Tensor,
+        embeddings: Tensor,
+        pixels: Tensor,
+        clip: ClipObjects,
+        object_logits: Tensor | None = None,
     ) -> list[Match]:
         """Each answer's own match: sound logits (L, N, 2), mask embeddings (L, N, C) and the mask features
-        (F, C, H / 4, W / 4) of the clip's supervised frames."""
+        (F, C, H / 4, W / 4) of the clip's supervised frames; object logits (L, N), where the model has them.
+
+        A query that says that it answers for an object costs less, as one that says rightly whether it
+        sounds does: so of two that show the same, one comes to answer for good.
+        """
         options, layers = self.options, len(embeddings)
         points = torch.stack(
             [
@@ -288,6 +309,8 @@ class Criterion:
         costs = pair_costs(
             sound_logits, logits, clip.classes, clip.masks, points, options.weights, options.mask_loss
         )
+        if object_logits is not None:
+            costs = costs - options.weights.sound * at_least_float32(object_logits).sigmoid()[..., None]
         return [cheapest(x) for x in costs.cpu()]
 
     def _mask_losses(self, matched: Sequence[Matched], masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -344,10 +367,10 @@ class Criterion:
                 )
 
 
-def gates_of(answers: Sequence[Sounding]) -> Tensor | None:
-    """(B, L, N, T): the gates of all answers; None for a model without."""
-    gates = [answer.gate_logits for answer in answers if answer.gate_logits is not None]
-    return torch.stack(gates, dim=1) if gates else None
+def stacked(logits: Sequence[Tensor | None]) -> Tensor | None:
+    """(B, L, ...) of what each of L answers says (B, ...); None for a model that does not say it."""
+    said = [x for x in logits if x is not None]
+    return torch.stack(said, dim=1) if said else None
 
 
 def masks_of(embeddings: Tensor, pixels: Tensor) -> Tensor:

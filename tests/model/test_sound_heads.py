@@ -63,17 +63,28 @@ def test_relations_do_not_know_which_thing_it_is() -> None:
     masks, window = scene(torch.tensor([[0.9, 0.0, 0, 0], [0.0, 0.3, 0, 0]]))
     turned = window._replace(aligned=[x.roll(2, dims=-1) for x in window.aligned])
     queries = torch.randn(1, 2, 32)
-    for a, b in zip(head(queries, masks, window, itself), head(-queries, masks, turned, itself), strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    one, other = head(queries, masks, window, itself), head(-queries, masks, turned, itself)
+    torch.testing.assert_close(one.sound_logits, other.sound_logits, rtol=0, atol=0)
+    torch.testing.assert_close(one.gate_logits, other.gate_logits, rtol=0, atol=0)
+
+
+def test_which_of_two_alike_answers_is_read_off_the_query_alone() -> None:
+    """Whatever is heard, and whatever the mask shows."""
+    head, queries = relations_head(), torch.randn(1, 2, 32)
+    masks, window = scene(torch.eye(2, D))
+    expected = head(queries, masks, window, itself).object_logits
+    assert expected is not None
+    assert not torch.allclose(expected[0, 0], expected[0, 1])
+    found = head(queries.flip(1), 3 * masks, scene(torch.zeros(2, D))[1], itself).object_logits
+    torch.testing.assert_close(found, expected.flip(1), rtol=0, atol=0)
 
 
 def test_masks_are_not_taught_by_what_is_heard() -> None:
     head = relations_head()
     masks, window = scene(torch.eye(2, D))
     masks.requires_grad_()
-    logits, gates = head(torch.zeros(1, 2, 32), masks, window, itself)
-    assert gates is not None
-    (logits.sum() + gates.sum()).backward()
+    heard = head(torch.zeros(1, 2, 32), masks, window, itself)
+    torch.stack([x.sum() for x in heard if x is not None]).sum().backward()
     assert masks.grad is None
     assert all(p.grad is not None for p in head.parameters())
 
@@ -105,6 +116,10 @@ def test_each_head_works_in_the_whole(head: str, gate: bool) -> None:
     assert found.sound_logits.shape == (1, SMALL.queries, 2)
     assert (found.gate_logits is not None) == gate
     assert found.snippet_scores.shape == (1, SMALL.queries, 5)
+    assert (found.object_logits is not None) == (head == "relations")
+    sounding = found.sound_logits.softmax(-1)[..., 0]
+    answering = 1.0 if found.object_logits is None else found.object_logits.sigmoid()
+    torch.testing.assert_close(found.scores, sounding * answering)
     if gate:
         assert found.gate_logits is not None
         assert found.gate_logits.shape == (1, SMALL.queries, 5)

@@ -18,6 +18,7 @@ from model.options import LocaliserOptions
 from model.precision import dtype_of
 from model.training.config import Every, LossConfig, Positive, StageConfig
 from model.training.fresh import draw_weights
+from model.training.initialise import from_mask2former
 from model.training.localise import LocaliseOptions
 from model.training.losses import Objects
 from model.training.stages import Context, Kind
@@ -91,6 +92,10 @@ class LocateConfig(WorldConfig):
     """Whether it learns from single snippets, of scenes that last a second."""
     begins_with: str | None = None
     """The stage before it, of stills, that it goes on from; nothing: from the beginning."""
+    mask2former: str | None = None
+    """The path of a file from which it takes what a Mask2Former has: what masks need, nothing of sound."""
+    object: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the loss of which queries answer for objects."""
 
 
 def see(config: SeeConfig, context: Context) -> SeeingTask:
@@ -129,7 +134,9 @@ def locate(config: LocateConfig, context: Context) -> Locating:
         LocaliseOptions(
             batch_size=config.batch,
             seed=context.seed,
-            loss=replace(config.loss.options(), objects=config.objects, gate=config.gate),
+            loss=replace(
+                config.loss.options(), objects=config.objects, gate=config.gate, object=config.object
+            ),
         ),
         dtype_of(config.precision, "cpu"),
         config.colours,
@@ -142,6 +149,8 @@ def _localiser(config: LocateConfig, options: LocaliserOptions, sight: Sight, co
     single = config.stills or config.begins_with is not None
     localiser = Localiser(replace(options, window=1) if single else options)
     draw_weights(localiser)
+    if config.mask2former is not None:
+        from_mask2former(localiser, Path(config.mask2former))
     localiser.backbone, localiser.alignment = sight.backbone, sight.alignment if options.aligned else None
     if config.begins_with is not None:
         CheckpointWeights(_earlier(context, config.begins_with)).fill("localiser", localiser)

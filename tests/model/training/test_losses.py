@@ -462,6 +462,51 @@ def test_a_gate_adds_its_terms_and_changes_no_other() -> None:
     assert float(both.total.detach()) == pytest.approx(2 * float(with_gate.total.detach()))
 
 
+def claiming(sounding: Sounding, logits: Tensor) -> Sounding:
+    """The same answers, all with these object logits (B, N)."""
+    return replace(
+        sounding,
+        object_logits=logits,
+        earlier=[replace(x, object_logits=logits) for x in sounding.earlier],
+    )
+
+
+def test_one_query_answers_for_each_object_and_all_others_learn_that_they_do_not() -> None:
+    """By hand: binary cross-entropy of all queries, in each answer by its own match, for each object."""
+    truth = targets(2)
+    claims = torch.linspace(-2, 2, N, dtype=torch.float64)[None].requires_grad_()
+    sounding = claiming(answer(clips=1), claims)
+    found = criterion(object=1.5)(sounding, truth)
+    answers = [*sounding.earlier, sounding]
+    sound, embeddings, claimed = (
+        torch.stack([getattr(a, name)[0] for a in answers])
+        for name in ("sound_logits", "mask_embeddings", "object_logits")
+    )
+    clip = truth.of_clip(0, "sounding")
+    matches = criterion().match(sound, embeddings, sounding.mask_features[0], clip, claimed)
+    p = claims.detach()[0].sigmoid()
+    expected = []
+    for match in matches:
+        answering = torch.zeros(N, dtype=torch.bool)
+        answering[match.queries] = True
+        expected.append(-1.5 * float(torch.where(answering, p, 1 - p).log().sum()) / 2)
+    assert found.object is not None
+    assert found.object.tolist() == pytest.approx(expected)
+    assert {"object", "object_0", "object_1"} <= set(found.named())
+
+
+def test_of_two_queries_that_show_the_same_the_one_that_claims_it_answers() -> None:
+    sounding, truth = answer(clips=1, earlier=0), targets(1)
+    clip = truth.of_clip(0, "sounding")
+    alike = sounding.mask_embeddings[0, :1].expand(N, -1)[None]
+    logits = sounding.sound_logits[0, :1].expand(N, -1)[None]
+    for one in range(N):
+        claims = torch.full((1, N), -1.0)
+        claims[0, one] = 1.0
+        (match,) = criterion().match(logits, alike, sounding.mask_features[0], clip, claims)
+        assert match.queries.tolist() == [one]
+
+
 def test_all_objects_need_to_be_told_apart() -> None:
     with pytest.raises(ModelError, match="needs to be told which objects sound"):
         criterion(objects="all")(answer(), targets(1, 1))

@@ -83,6 +83,28 @@ def test_windows_go_on_from_what_stills_have_taught(context: Callable[..., Conte
     assert all(torch.equal(x, before[name]) for name, x in after.items() if name != place)
 
 
+def test_masks_can_begin_as_those_of_a_mask2former(context: Callable[..., Context], tmp_path: Path) -> None:
+    """What the file has is taken, all else is drawn; what sees is that of the lesson before."""
+    taught = locate(config(), context())
+    with torch.no_grad():
+        for parameter in taught.module.localiser.parameters():
+            parameter.add_(0.25)
+    file = tmp_path / "mask2former.safetensors"
+    held = tensors_of(taught.parts())
+    mine = (
+        "backbone.",
+        "sem_seg_head.pixel_decoder.transformer.encoder.layers.",
+        "sem_seg_head.predictor.query_",
+    )
+    write_tensors({name: x for name, x in held.items() if name.startswith(mine)}, file)
+    fresh, there = parts(locate(config(), context())), parts(taught)
+    found = parts(locate(config(mask2former=str(file)), context()))
+    for entry, x in found.items():
+        taken = entry.startswith(("pixel_decoder.layers.", "audio_mask_dec.query_"))
+        assert torch.equal(x, (there if taken else fresh)[entry]), entry
+    assert any(entry.startswith("pixel_decoder.layers.") for entry in found)
+
+
 def test_the_image_tower_begins_as_what_has_learnt_to_see(
     context: Callable[..., Context], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
