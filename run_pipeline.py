@@ -161,6 +161,7 @@ def whole_run(args: argparse.Namespace, more: Mapping[tuple[str, ...], Any]) -> 
     Raises `UserError`.
     """
     from streaming.clock import Clock
+    from streaming.config import kind_of_node
     from streaming.console import Watcher, print_table, summary
     from streaming.supervisor import NodeFailure, Supervisor, used_nodes
 
@@ -177,13 +178,13 @@ def whole_run(args: argparse.Namespace, more: Mapping[tuple[str, ...], Any]) -> 
         },
         model=args.model,
     )
-    if not config.source.uri:
+    if not config.sources and not config.source.uri:
         raise UserError(
             "nothing to run: give --source FILE, webcam:0 or rtsp://… (or source.uri in a configuration)"
         )
     if any(getattr(config.nodes, name).here for name in ("feature", "model", "classification")):
         require_weights(config.model.name, config.model.checkpoint)
-    if not all(getattr(config.nodes, name).here for name in used_nodes(config)):
+    if not all(getattr(config.nodes, kind_of_node(name)).here for name in used_nodes(config)):
         require_addresses(config, "a run with nodes elsewhere")
     words_of(config.vocabulary.words)
     if config.model.checkpoint == "stand-in":
@@ -301,10 +302,12 @@ def words_of(words: list[str] | str) -> tuple[str, ...]:
 
 def check(args: argparse.Namespace) -> int:
     from streaming.config import load, setting
+    from streaming.sources.address import redacted
 
     config = load(args.config, settings=map(setting, args.settings))
     words_of(config.vocabulary.words)
-    print(f"{args.config}: valid (model {config.model.name}, source {config.source.uri or 'to be given'})")
+    sources = ", ".join(redacted(source.uri) for source in config.all_sources if source.uri)
+    print(f"{args.config}: valid (model {config.model.name}, source {sources or 'to be given'})")
     return 0
 
 

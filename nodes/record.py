@@ -8,6 +8,7 @@ from contextlib import closing
 from nodes.capture import open_source, open_tape
 from streaming.clock import Clock
 from streaming.config import Config
+from streaming.errors import UserError
 from streaming.messages import Snippet
 
 
@@ -16,6 +17,8 @@ def record(config: Config, seconds: float | None = None) -> str:
 
     Raises `UserError`: what was written before stays and can be played.
     """
+    if config.sources:
+        raise UserError("sources: `record` keeps one source; give it with --source")
     source = open_source(config, Clock())
     tape = open_tape(config, source)
     assert tape is not None, "the command asks for it"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,9 @@ class RecorderStage:
         self._latency_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
     @classmethod
-    def from_config(cls, config: Config, clock: Clock) -> RecorderStage:
-        folder = Path(config.output.dir)
+    def from_config(cls, config: Config, clock: Clock, source_id: str = "") -> RecorderStage:
+        """What is written goes to the run's folder, or with a `source_id` to a folder of that name in it."""
+        folder = Path(config.output.dir) / source_id
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -134,6 +135,61 @@ class RecorderStage:
             "first_result_wall_ns": self.first_result_wall_ns,
             "pictures": self.video.pictures if self.video else 0,
         }
+
+
+def open_recorder(config: Config, clock: Clock) -> RecorderStage | ManyRecorders:
+    """For one source or several. Raises `UserError` where nothing can be written."""
+    if not config.sources:
+        return RecorderStage.from_config(config, clock)
+    ids = [source.id for source in config.sources]
+    return ManyRecorders({name: RecorderStage.from_config(config, clock, name) for name in ids})
+
+
+class ManyRecorders:
+    """A recorder for each source."""
+
+    def __init__(self, of: Mapping[str, RecorderStage]) -> None:
+        self.of = of
+
+    def process(self, message: Message) -> Iterable[Message]:
+        return self.of[message.source].process(message) if message.source in self.of else ()
+
+    def close(self) -> None:
+        for one in self.of.values():
+            one.close()
+
+    def forget(self, source: str) -> None:
+        """Files go on over generations."""
+
+    def request(self, name: str, args: Mapping[str, Any]) -> Any:
+        raise UserError(f"the recorder node knows no request {name!r}")
+
+    def stats(self) -> dict[str, Any]:
+        """All together, and `sources`: each by itself."""
+        each = {name: one.stats() for name, one in self.of.items()}
+        firsts = [one["first_result_wall_ns"] for one in each.values() if one["first_result_wall_ns"]]
+        told = list(each.values())
+        return {
+            **{key: sum(one[key] for one in told) for key in ("results", "seconds", "objects", "pictures")},
+            **{
+                key: max(one[key] for one in told)
+                for key in ("reached_s", "latency_p50_ms", "latency_p95_ms")
+            },
+            "first_result_wall_ns": min(firsts, default=None),
+            "stage_ms": _means(told),
+            "sources": each,
+        }
+
+
+def _means(told: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Milliseconds of each stage over all results."""
+    weights = {stage: 0 for one in told for stage in one["stage_ms"]}
+    sums = dict.fromkeys(weights, 0.0)
+    for one in told:
+        for stage, ms in one["stage_ms"].items():
+            weights[stage] += one["results"]
+            sums[stage] += one["results"] * ms
+    return {stage: round(total / max(1, weights[stage]), 2) for stage, total in sums.items()}
 
 
 class Mean:

@@ -16,7 +16,7 @@ from typing import Any
 from model.errors import ModelError
 from nodes.runtime import PARENT, Lifeline, Orphaned, Stage, run_stage
 from streaming.clock import Clock
-from streaming.config import Config
+from streaming.config import Config, kind_of_node
 from streaming.control import ControlClient
 from streaming.errors import UserError
 from streaming.link import Receiver, Sender
@@ -39,7 +39,8 @@ class Tools:
     parent: int | None  # the supervisor's process, where it has started this one
 
     def receiver(self, *links: str) -> Receiver:
-        addresses = [getattr(self.config.links, link) for link in links]
+        """For all that comes over these links, from however many sources."""
+        addresses = [address for link in links for address in self.config.addresses(link)]
         return Receiver(addresses, clock=self.clock, security=self.security, name="+".join(links))
 
     def sender(
@@ -103,9 +104,9 @@ def classification(tools: Tools) -> Counters:
 
 
 def recorder(tools: Tools) -> Counters:
-    from nodes.recorder import RecorderStage
+    from nodes.recorder import open_recorder
 
-    stage = RecorderStage.from_config(tools.config, tools.clock)
+    stage = open_recorder(tools.config, tools.clock)
     links = ("results", "previews") if tools.config.output.annotated else ("results",)
     try:
         return _in_line(tools, stage, links, None)
@@ -126,7 +127,9 @@ def _in_line(tools: Tools, stage: Stage, links: tuple[str, ...], out: str | None
     receiver = tools.receiver(*links)
     sender = tools.sender(out) if out else None
     tools.control.ready()
-    counters = run_stage(stage, receiver, sender, tools.lifeline(stage), ends=len(links))
+    # Every source has an end of its own, on every link.
+    ends = len(links) * len(tools.config.all_sources)
+    counters = run_stage(stage, receiver, sender, tools.lifeline(stage), ends=ends)
     receiver.close()
     if sender is not None:
         sender.close()
@@ -147,12 +150,12 @@ def start(name: str, config: Config, parent: int | None = None) -> int:
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    clock = Clock()
+    clock, config = Clock(), config.of_node(name)
     security = Security(config.links.keys) if config.links.keys else None
     control = ControlClient(str(config.links.control), clock=clock, node=name, security=security)
     control.hello()
     try:
-        control.done(NODES[name](Tools(config, clock, security, control, parent)))
+        control.done(NODES[kind_of_node(name)](Tools(config, clock, security, control, parent)))
     except (UserError, ModelError) as error:
         control.failed(str(error))
         if parent is None:  # the supervisor tells it on another machine's screen only

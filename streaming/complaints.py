@@ -148,7 +148,7 @@ def _followed(root: type[BaseModel], loc: Sequence[str | int]) -> tuple[KeyPath,
 def _hint(at: KeyPath, root: type[BaseModel]) -> str:
     """What somebody who wrote an unknown key may have meant."""
     *parents, key = map(str, at)
-    section = _section(_followed(root, parents)[1]) or root
+    section = _section(_followed(root, at[:-1])[1]) or root
     everywhere = [".".join(path) for path in _paths(root)]
     if "." in key and ".".join([*parents, key]) in everywhere:
         below, _, last = key.rpartition(".")

@@ -359,6 +359,10 @@ class Config(Section):
     """Everything a run needs to know."""
 
     source: SourceConfig = SourceConfig()
+    """The source; or, with `sources`, what all of them have in common."""
+    sources: list[SourceConfig] = []
+    """Several sources that share one model: a list of sections, in each what is to be set as in `source`, an
+    `id` and a `uri` at least."""
     model: ModelConfig = ModelConfig()
     tracks: TracksConfig = TracksConfig()
     labels: LabelsConfig = LabelsConfig()
@@ -366,6 +370,87 @@ class Config(Section):
     output: OutputConfig = OutputConfig()
     nodes: NodesConfig = NodesConfig()
     links: LinksConfig = LinksConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sources_have_much_in_common(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(values.get("sources"), list):
+            return values
+        given = values.get("source")
+        given = given if isinstance(given, dict) else {}
+        common = {key: value for key, value in given.items() if key not in ("id", "uri")}
+        inherited = [common | item if isinstance(item, dict) else item for item in values["sources"]]
+        return values | {"sources": inherited}
+
+    @field_validator("sources")
+    @classmethod
+    def _each_source_is_one_of_its_own(
+        cls, sources: list[SourceConfig], info: ValidationInfo
+    ) -> list[SourceConfig]:
+        source = info.data.get("source", SourceConfig())
+        if sources and source.uri:
+            raise ValueError("found source.uri as well, expected one or the other; leave one of them out")
+        for name in (one.id for one in sources):
+            if sum(one.id == name for one in sources) > 1:
+                raise ValueError(f"found several with the id {name!r}, expected an id of its own for each")
+        for one in sources:
+            if not one.uri:
+                raise ValueError(f"found no uri of {one.id!r}, expected one for each")
+            if one.hop_s != source.hop_s:
+                raise ValueError(f"found another hop_s for {one.id!r}; set it once, as source.hop_s")
+        return sources
+
+    @field_validator("links")
+    @classmethod
+    def _each_source_has_links_of_its_own(cls, links: LinksConfig, info: ValidationInfo) -> LinksConfig:
+        if info.data.get("sources"):
+            for name, address in {"snippets": links.snippets, "previews": links.previews}.items():
+                if address is not None and not address.startswith("ipc://"):
+                    raise ValueError(f"with `sources`, {name} is found at {address}, expected ipc://PATH")
+        return links
+
+    @property
+    def all_sources(self) -> list[SourceConfig]:
+        """One or several."""
+        return self.sources or [self.source]
+
+    @property
+    def captures(self) -> list[str]:
+        """The names of the capture nodes, one for each of `all_sources`."""
+        return [f"capture-{source.id}" for source in self.sources] or ["capture"]
+
+    def addresses(self, link: str) -> list[str]:
+        """Where a link is: `snippets` and `previews` are as many as there are sources."""
+        address = str(getattr(self.links, link))
+        several = self.sources and link in ("snippets", "previews")
+        return [f"{address}-{source.id}" for source in self.sources] if several else [address]
+
+    def of_node(self, name: str) -> Config:
+        """What one of the nodes has to know: for a capture node, of its own source alone."""
+        if name not in self.captures or not self.sources:
+            return self
+        place = self.captures.index(name)
+        links = {link: self.addresses(link)[place] for link in ("snippets", "previews")}
+        tape = self.output.tape and of_source(self.output.tape, self.sources[place].id)
+        return self.model_copy(
+            update={
+                "source": self.sources[place],
+                "sources": [],
+                "links": self.links.model_copy(update=links),
+                "output": self.output.model_copy(update={"tape": tape}),
+            }
+        )
+
+
+def of_source(path: str, source_id: str) -> str:
+    """A file of one of several sources: `out/tape.mcap` becomes `out/tape-ID.mcap`."""
+    stem, dot, ending = path.rpartition(".")
+    return f"{stem}-{source_id}.{ending}" if dot and "/" not in ending else f"{path}-{source_id}"
+
+
+def kind_of_node(name: str) -> str:
+    """What a node of this name does: `capture-ID` is a capture node."""
+    return name.partition("-")[0]
 
 
 def load(file: Path | None = None, *, model: str | None = None, settings: Iterable[Layer] = ()) -> Config:

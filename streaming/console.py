@@ -13,11 +13,19 @@ from rich.table import Table
 from rich.text import Text
 
 from streaming.clock import Clock
+from streaming.config import kind_of_node
 from streaming.supervisor import Node
 
 LINE_EVERY_NS = 10_000_000_000
 LOG_COLUMNS = 200
 STAGES = ("capture", "feature", "observe", "decode", "track", "classify")
+LOST = {
+    "dropped": "dropped",
+    "corrupt_packets": "corrupt packets",
+    "shed": "pictures shed",
+    "overruns": "microphone overruns",
+    "gaps": "gaps",
+}
 IN_SECONDS_S = 100  # longer recordings are told in minutes and hours
 
 
@@ -64,7 +72,8 @@ class Watcher:
             objects, latency_ms = recorder.get("objects", 0), recorder.get("latency_p50_ms", 0)
             told = f"{recorder['results']} results, {objects} objects, latency {latency_ms:.0f} ms"
         reached_s = recorder.get("reached_s", 0.0)
-        duration_s = nodes["capture"].counters.get("duration_s") or None  # 0: the file does not say
+        # 0: the file does not say. Of several sources, the longest.
+        duration_s = max(node.counters.get("duration_s") or 0 for node in captures(nodes).values()) or None
         total = duration_s and max(1, int(duration_s))  # the rest of a second has no result
         self._progress.update(self._task, description=state, completed=reached_s, total=total, told=told)
         now_ns = self.clock.monotonic_ns()
@@ -74,9 +83,14 @@ class Watcher:
             self.say(f"{state}: {reached_s:.1f}{of} s, {told}" if told else f"{state}: no result yet")
 
 
+def captures(nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """The capture nodes among all, by name."""
+    return {name: node for name, node in nodes.items() if kind_of_node(name) == "capture"}
+
+
 def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s: float | None) -> Table:
     """A run's end as a table: what was processed, how fast, what was saved and lost, what sounded when."""
-    capture, recorder = counters.get("capture", {}), counters.get("recorder", {})
+    sources, recorder = captures(counters).values(), counters.get("recorder", {})
     classification = counters.get("classification", {})
     seconds = recorder.get("seconds", 0.0)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -100,17 +114,25 @@ def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s:
         "latency",
         f"p50 {recorder.get('latency_p50_ms', 0):.0f} ms, p95 {recorder.get('latency_p95_ms', 0):.0f} ms",
     )
-    lost = {
-        "dropped": capture.get("dropped", 0),
-        "corrupt packets": capture.get("corrupt_packets", 0),
-        "gaps": capture.get("gaps", 0),
-        "messages refused": sum(c.get("refused", 0) for c in counters.values()),
-    }
-    row("drops", ", ".join(f"{count} {name}" for name, count in lost.items() if count) or "none")
+    refused = sum(c.get("refused", 0) for c in counters.values())
+    row("drops", _lost({name: sum(c.get(name, 0) for c in sources) for name in LOST} | {"refused": refused}))
+    for name, told in recorder.get("sources", {}).items():
+        mine = counters.get(f"capture-{name}", {})
+        row("", "")
+        row(name, f"{told['seconds']:.1f} s ({told['results']} results), {told['objects']} objects")
+        row("  latency", f"p50 {told['latency_p50_ms']:.0f} ms, p95 {told['latency_p95_ms']:.0f} ms")
+        row("  drops", _lost({key: mine.get(key, 0) for key in LOST}))
+        for what, when in _story(told["story"], in_seconds=told["reached_s"] < IN_SECONDS_S):
+            row(f"  {what.strip()}", when)
     found = _story(recorder.get("story", {}), in_seconds=recorder.get("reached_s", 0.0) < IN_SECONDS_S)
     for name, when in [("", ""), ("what sounded", "when"), *found] if found else []:
         row(name, when)
     return table
+
+
+def _lost(counts: Mapping[str, int]) -> str:
+    told = LOST | {"refused": "messages refused"}
+    return ", ".join(f"{count} {told[name]}" for name, count in counts.items() if count) or "none"
 
 
 def _story(story: Mapping[str, Any], *, in_seconds: bool) -> list[tuple[str, str]]:

@@ -44,7 +44,7 @@ GRACE_S = 1.0  # a client waits so much longer than the server, whose answer say
 UNSENT = 100  # what a node keeps for a supervisor that is not there
 TURN = 1000  # what is read in one go
 
-Name = Annotated[str, Text(64, r"[A-Za-z0-9_.-]+")]
+Name = Annotated[str, Text(80, r"[A-Za-z0-9_.-]+")]
 Tree = Annotated[dict[str, Any], Table(Plain())]
 Error = Annotated[str, Text(MAX_ERROR_CHARS)]
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from streaming.clock import Clock
-from streaming.config import Config, LinksConfig
+from streaming.config import Config, LinksConfig, NodeConfig, kind_of_node
 from streaming.control import Answer, ClientRequest, ControlServer, Done, Event, Failed, Hello, Ready, Status
 from streaming.errors import UserError
 from streaming.security import Security, make_socket_dir
@@ -68,7 +68,7 @@ def resolved_links(links: LinksConfig, directory: Path) -> LinksConfig:
 
 def used_nodes(config: Config) -> Sequence[str]:
     """The nodes this configuration wants, in the order of the line."""
-    return NODES
+    return (*config.captures, *NODES[1:])
 
 
 class Supervisor:
@@ -135,7 +135,7 @@ class Supervisor:
         for name in used_nodes(self.config):
             node = Node(name, None)
             self.nodes[name] = node
-            if not getattr(self.config.nodes, name).here:
+            if not self._settings_of(name).here:
                 continue
             node.process = subprocess.Popen(
                 [*self._program, name, str(settings)],
@@ -144,10 +144,13 @@ class Supervisor:
                 text=True,
                 errors="replace",
                 start_new_session=True,  # Ctrl-C is for the supervisor, which ends the nodes in order
-                env={**os.environ, **environment(getattr(self.config.nodes, name).threads)},
+                env={**os.environ, **environment(self._settings_of(name).threads)},
             )
             node.reader = threading.Thread(target=self._read, args=(node,), daemon=True)
             node.reader.start()
+
+    def _settings_of(self, name: str) -> NodeConfig:
+        return getattr(self.config.nodes, kind_of_node(name))
 
     def _read(self, node: Node) -> None:
         assert node.process is not None
@@ -171,7 +174,8 @@ class Supervisor:
             now_ns = self.clock.monotonic_ns()
             if not started and all(node.state != "starting" for node in self.nodes.values()):
                 started = True
-                control.request("capture", "start")
+                for name in self.config.captures:
+                    control.request(name, "start")
             if now_ns - pinged_ns > PING_S * 1e9:
                 pinged_ns = now_ns
                 for node in self._elsewhere():
@@ -181,8 +185,9 @@ class Supervisor:
                     return  # nothing is on its way yet
                 # The source first: its end runs down the line, and each node finishes what it has.
                 stopping_ns = now_ns
-                if self.nodes["capture"].state != "done":
-                    control.request("capture", "stop", deadline_s=DRAIN_S)
+                for name in self.config.captures:
+                    if self.nodes[name].state != "done":
+                        control.request(name, "stop", deadline_s=DRAIN_S)
             if stopping_ns is not None and (self._hurry.is_set() or now_ns - stopping_ns > DRAIN_S * 1e9):
                 return
             late = [node.name for node in self.nodes.values() if node.state == "starting"]

@@ -16,14 +16,14 @@ from streaming.supervisor import Supervisor
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def settings(source: Path, out: Path, *more: str) -> Config:
+def settings(source: Path | None, out: Path, *more: str) -> Config:
     """A configuration of the whole-size model on pictures of thumbnail size, which run fast."""
     return load(
         model="r50",
         settings=[
             setting(text)
             for text in (
-                f"source.uri={source}",
+                *([f"source.uri={source}"] if source else []),
                 f"output.dir={out}",
                 "output.annotated=false",
                 "model.checkpoint=stand-in",

@@ -123,6 +123,21 @@ def test_what_was_recorded_replays_exactly(finished: tuple[Path, dict], clip: Pa
     assert [r["seq"] for r in read_results(tmp_path / "third" / "results.jsonl")] == [2, 3, 4]
 
 
+def test_sources_that_share_a_model_get_what_each_would_get_alone(
+    finished: tuple[Path, dict], clip: Path, tmp_path: Path
+) -> None:
+    short = make_clip(tmp_path / "short.mp4", duration_s=3.0, bursts_s=[(0.0, 2.0)], width=128, height=128)
+    run(settings(short, tmp_path / "alone", "source.id=short"))
+    sources = f"sources=[{{id: source, uri: {clip}}}, {{id: short, uri: {short}}}]"
+    counters = run(settings(None, tmp_path / "both", sources, "output.annotated=true"))
+    assert first_difference(finished[0] / "results.jsonl", tmp_path / "both/source/results.jsonl") is None
+    assert first_difference(tmp_path / "alone/results.jsonl", tmp_path / "both/short/results.jsonl") is None
+    assert (tmp_path / "both/short/annotated.mp4").stat().st_size > 10_000
+    told = counters["recorder"]["sources"]
+    assert {name: one["results"] for name, one in told.items()} == {"source": 7, "short": 3}
+    assert {name for name in counters if name.startswith("capture")} == {"capture-source", "capture-short"}
+
+
 def test_half_second_hops_give_two_results_a_second(clip: Path, tmp_path: Path) -> None:
     run(settings(clip, tmp_path, "source.hop_s=0.5"))
     results = list(read_results(tmp_path / "results.jsonl"))

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from nodes.recorder import LATENCIES_KEPT, Mean, RecorderStage
+from nodes.recorder import LATENCIES_KEPT, ManyRecorders, Mean, RecorderStage, open_recorder
 from streaming.annotated_video import AnnotatedVideo
 from streaming.clock import FakeClock
 from streaming.config import Config, load, setting
@@ -249,3 +249,43 @@ def test_it_takes_no_requests() -> None:
     stage = RecorderStage(None, None, FakeClock())
     with pytest.raises(UserError, match="recorder node knows no request 'dance'"):
         stage.request("dance", {})
+
+
+# Several sources ------------------------------------------------------------------------------------------
+
+
+def test_each_source_has_a_folder_and_figures_of_its_own(tmp_path: Path) -> None:
+    config = config_of(tmp_path, "sources=[{id: front, uri: x}, {id: back, uri: y}]", "source.hop_s=1.0")
+    stage = open_recorder(config, FakeClock())
+    assert isinstance(stage, ManyRecorders)
+    for message in (
+        preview(0, PICTURES, source="front"),
+        result(0, [1], source="front"),
+        result(0, [1, 2], source="back"),
+        result(1, [2], source="back"),
+        end(1, source="front"),
+        end(2, source="back"),
+        result(0, source="nobody"),
+    ):
+        assert list(stage.process(message)) == []
+    stage.close()
+    assert len(list(read_results(tmp_path / "front/results.jsonl"))) == 1
+    assert [line["source"] for line in read_results(tmp_path / "back/results.jsonl")] == ["back", "back"]
+    assert pictures_in(tmp_path / "front/annotated.mp4") == 10
+    told = stage.stats()
+    assert (told["results"], told["objects"]) == (3, 3)
+    assert {name: one["results"] for name, one in told["sources"].items()} == {"front": 1, "back": 2}
+
+
+def test_one_source_has_the_folder_for_itself(tmp_path: Path) -> None:
+    assert isinstance(open_recorder(config_of(tmp_path), FakeClock()), RecorderStage)
+
+
+def test_milliseconds_of_all_sources_are_weighed_by_their_results() -> None:
+    from nodes.recorder import _means
+
+    told = [
+        {"results": 3, "stage_ms": {"observe": 10.0}},
+        {"results": 1, "stage_ms": {"observe": 30.0, "x": 1.0}},
+    ]
+    assert _means(told) == {"observe": 15.0, "x": 1.0}

@@ -240,7 +240,7 @@ def test_a_wrong_value_is_told(write: Any, text: str, told: str) -> None:
     [
         ("source: {strat_s: 1}", "source.strat_s: no such key; did you mean 'start_s'?"),
         ("model: {Behavior: paper}", "model.Behavior: no such key; did you mean 'behaviour'?"),
-        ("sources: {id: a}", "sources: no such key; did you mean 'source'?"),
+        ("sorce: {id: a}", "sorce: no such key; did you mean 'source'?"),
         ("hop_s: 0.5", "hop_s: no such key; did you mean source.hop_s?"),
         ("model: {top_k: 1}", "model.top_k: no such key; did you mean labels.top_k?"),
         (
@@ -371,6 +371,69 @@ def test_a_long_value_is_shown_short() -> None:
     assert mistakes(settings=[setting("model.window=" + "9" * 10_000)])[0].startswith(
         "--set: model.window: found 9"
     )
+
+
+# Several sources
+
+TWO = """
+source: {hop_s: 0.5, transport: udp}
+sources:
+  - {id: front, uri: rtsp://host/1}
+  - {id: back, uri: rtsp://host/2, transport: tcp}
+"""
+
+
+def test_sources_have_in_common_what_is_set_for_all(write: Any) -> None:
+    config = load(write(TWO))
+    assert [(s.id, s.uri, s.hop_s, s.transport) for s in config.all_sources] == [
+        ("front", "rtsp://host/1", 0.5, "udp"),
+        ("back", "rtsp://host/2", 0.5, "tcp"),
+    ]
+    assert config.captures == ["capture-front", "capture-back"]
+    assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+def test_a_capture_node_knows_of_its_own_source_alone(write: Any) -> None:
+    links = {"snippets": "ipc:///run/snippets", "previews": "ipc:///run/previews"}
+    config = load(write(TWO), settings=[setting("output.tape=out.d/tape.mcap")])
+    config = config.model_copy(update={"links": config.links.model_copy(update=links)})
+    assert config.addresses("snippets") == ["ipc:///run/snippets-front", "ipc:///run/snippets-back"]
+    assert len(config.addresses("features")) == 1
+    back = config.of_node("capture-back")
+    assert (back.source.id, back.sources) == ("back", [])
+    assert (back.links.snippets, back.links.previews) == (
+        "ipc:///run/snippets-back",
+        "ipc:///run/previews-back",
+    )
+    assert back.output.tape == "out.d/tape-back.mcap"
+    assert config.of_node("model") is config
+    assert load(settings=[setting("source.uri=x")]).of_node("capture").source.uri == "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "sources: [{uri: a}]\nsource: {uri: b}",
+            "sources: found source.uri as well, expected one or the other",
+        ),
+        ("sources: [{id: a, uri: x}, {id: a, uri: y}]", "sources: found several with the id 'a'"),
+        ("sources: [{id: a, uri: x}, {id: b}]", "sources: found no uri of 'b'"),
+        ("sources: [{id: a, uri: x, hop_s: 0.5}]", "sources: found another hop_s for 'a'; set it once"),
+        (
+            "sources: [{id: a, uri: x, colour: red}]",
+            "sources, entry 1, colour: no such key; expected one of id, uri, pace",
+        ),
+        ("sources: {id: a}", "sources: found a section, expected a list of sections"),
+        (
+            "sources: [{id: a, uri: x}, {id: b, uri: y}]\nlinks: {snippets: 'tcp://127.0.0.1:5'}",
+            "links: with `sources`, snippets is found at tcp://127.0.0.1:5, expected ipc://PATH",
+        ),
+    ],
+)
+def test_wrong_sources_are_told_in_a_line(write: Any, text: str, told: str) -> None:
+    (line,) = mistakes(write(text))
+    assert told in line
 
 
 # What the reference of all settings will be made of

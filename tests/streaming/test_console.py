@@ -240,3 +240,40 @@ def test_a_table_in_a_log_is_not_broken_at_eighty_columns(capsys: pytest.Capture
     print_table(summary({"recorder": {"results": 1, "stage_ms": stage_ms}}, 2.0, 1.0))
     lines = capsys.readouterr().out.splitlines()
     assert any(line.rstrip().endswith(", ".join(f"stage{i} 1000" for i in range(10))) for line in lines)
+
+
+# Several sources ------------------------------------------------------------------------------------------
+
+
+def test_each_source_has_rows_of_its_own() -> None:
+    story = {"named": [["dog", {"spans": [[1.0, 4.0]], "more": 0, "total_s": 3.0}]]}
+    one = {
+        "seconds": 5.0,
+        "results": 5,
+        "objects": 1,
+        "latency_p50_ms": 90,
+        "latency_p95_ms": 120,
+        "reached_s": 5.0,
+    }
+    counters = {
+        "capture-front": {"dropped": 2, "overruns": 1},
+        "capture-back": {"dropped": 1},
+        "recorder": {
+            "results": 8, "seconds": 8.0, "reached_s": 5.0, "objects": 1,
+            "sources": {"front": one | {"story": story}, "back": one | {"results": 3, "story": {}}},
+        },
+    }  # fmt: skip
+    text = io.StringIO()
+    Console(file=text, width=200).print(summary(counters, 6.0, 1.0))
+    lines = [" ".join(line.split()) for line in text.getvalue().splitlines()]
+    assert "drops 3 dropped, 1 microphone overruns" in lines
+    front, back = (
+        lines.index("front 5.0 s (5 results), 1 objects"),
+        lines.index("back 5.0 s (3 results), 1 objects"),
+    )
+    assert lines[front + 1 : front + 4] == [
+        "latency p50 90 ms, p95 120 ms",
+        "drops 2 dropped, 1 microphone overruns",
+        "dog 1-4 s",
+    ]
+    assert lines[back + 2] == "drops 1 dropped"

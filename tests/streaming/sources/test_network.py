@@ -17,6 +17,7 @@ import pytest
 
 from streaming.backoff import Backoff
 from streaming.clock import Clock
+from streaming.link import Receiver, Sender
 from streaming.messages import encode
 from streaming.sources.base import PreviewSettings
 from streaming.sources.network import network_source
@@ -162,6 +163,43 @@ def test_a_camera_without_sound_works(
     assert not any(snippet.has_audio or snippet.audio.any() or snippet.gap for snippet in found)
     numbers = [frame_number(snippet.frame) for snippet in found]
     assert np.diff(numbers).tolist() == pytest.approx([FPS / 2] * 3, abs=1)
+
+
+@needs_rtsp
+def test_what_a_slow_model_takes_is_current_for_as_long_as_it_runs(
+    camera: Callable[..., RtspCamera], tmp_path: Path
+) -> None:
+    """200 ms a snippet, ten snippets a second: half are left out, and none that is taken has grown old."""
+    clock, hop_s = Clock(), 0.1
+    source = network_source(camera().uri, "front", clock=clock, hop_s=hop_s)
+    sender = Sender(f"ipc://{tmp_path}/link", overflow=source.overflow, clock=clock)
+    receiver = Receiver(sender.address, clock=clock)
+
+    def feed() -> None:
+        for message in source:
+            if message is not None:
+                sender.send(message)
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    ages_s: list[float] = []
+    try:
+        begun = time.monotonic()
+        while time.monotonic() - begun < 20:
+            if (message := receiver.receive(0.1)) is not None:
+                end_ns = source._begun_ns + message.t_ns + SECOND  # of its second, by our clock
+                ages_s.append((clock.monotonic_ns() - end_ns) / 1e9)
+                time.sleep(0.2)
+    finally:
+        source.close()
+        thread.join()
+        receiver.close()
+        sender.close()
+    assert len(ages_s) > 50
+    assert sender.dropped > 50
+    late_s = sorted(ages_s)[int(0.98 * len(ages_s))]  # a busy machine may hold up one or two
+    assert late_s < hop_s + 0.05
+    assert np.median(ages_s[-20:]) < np.median(ages_s[5:25]) + 0.03
 
 
 @needs_rtsp
