@@ -19,6 +19,7 @@ from streaming.errors import UserError
 
 if TYPE_CHECKING:
     from streaming.config import Config, LinksConfig
+    from streaming.control import ControlClient
 
 POINTER = "control.json"  # in the output folder of a run: how to reach it
 CHECKPOINTS = (
@@ -90,6 +91,12 @@ def parser() -> argparse.ArgumentParser:
     )
 
     command("doctor", "List the cameras and microphones of this machine, and what is missing to use them.")
+
+    status = command("status", "Show how a running pipeline is doing: its sources and its nodes.")
+    status.add_argument(
+        "--out", default="runs/latest", metavar="DIR", help="the run's --out (default: runs/latest)"
+    )
+    status.add_argument("--json", action="store_true", help="all that is known, for programs")
 
     keys = command("keys", "Make the CURVE keys that links between machines need.")
     keys.add_argument("dir", type=Path, metavar="DIR", help="where they go: a new folder")
@@ -325,26 +332,48 @@ def node(args: argparse.Namespace) -> int:
 
 
 def vocabulary(args: argparse.Namespace) -> int:
-    from streaming.clock import Clock
-    from streaming.control import ControlClient
-    from streaming.security import Security
-
-    try:
-        where = json.loads((Path(args.out) / POINTER).read_text())
-        address, keys = where["control"], where["keys"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UserError(f"{args.out}: no pipeline is running there; give the --out of the run") from error
-    client = ControlClient(address, clock=Clock(), security=Security(keys) if keys else None)
-    try:
+    with running(Path(args.out)) as client:
         if args.words is None:
             answer = client.call("vocabulary.get")
         else:
             words = list(words_of(args.words))
             answer = client.call("vocabulary.set", {"words": words}, deadline_s=30.0 + 0.2 * len(words))
-    finally:
-        client.close()
     print(f"revision {answer['revision']}: {', '.join(answer['words'])}")
     return 0
+
+
+def status(args: argparse.Namespace) -> int:
+    from streaming.console import print_table
+    from streaming.status import status_tables
+
+    with running(Path(args.out)) as client:
+        told = client.call("status")
+    if args.json:
+        print(json.dumps(told, indent=1))
+        return 0
+    for table in status_tables(told):
+        print_table(table)
+        print()
+    return 0
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[ControlClient]:
+    """The conversation with the pipeline that writes to a folder. Raises `UserError` where none is."""
+    from streaming.clock import Clock
+    from streaming.control import ControlClient
+    from streaming.security import Security
+
+    try:
+        where = json.loads((folder / POINTER).read_text())
+        address, keys = where["control"], where["keys"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(f"{folder}: no pipeline is running there; give the --out of the run") from error
+    client = ControlClient(address, clock=Clock(), security=Security(keys) if keys else None)
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 def keys(args: argparse.Namespace) -> int:
@@ -422,6 +451,7 @@ COMMANDS = {
     "check": check,
     "node": node,
     "vocabulary": vocabulary,
+    "status": status,
     "keys": keys,
     "doctor": doctor,
     "world": world,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from model.level import SILENCE_DBFS, level_dbfs
 from nodes.runtime import Lifeline, deliver, hand_over
 from streaming.clock import Clock
 from streaming.config import Config, SourceConfig
@@ -27,6 +28,7 @@ from streaming.sources.webcam import WebcamSource
 from streaming.tape import TapeWriter, is_tape
 
 STOP_S = 2.0
+RATE_NS = 1_000_000_000
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +76,22 @@ def open_source(config: Config, clock: Clock) -> Source:
 class CaptureStage:
     """The source, and what is known of it."""
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    def __init__(self, source: Source, clock: Clock | None = None) -> None:
+        self.source, self.clock = source, clock or Clock()
         self.snippets = 0
         self.end: End | None = None
+        self._newest: Snippet | None = None
+        self._counted = (
+            self.clock.monotonic_ns(),
+            0,
+        )  # when pictures were counted last, and how many there were
+        self._fps = 0.0
+
+    def passed_on(self, message: Snippet | Preview) -> None:
+        """Something has gone on its way."""
+        if isinstance(message, Snippet):
+            self.snippets += 1
+            self._newest = message
 
     def process(self, message: Message) -> list[Message]:
         """Nothing comes in: capture begins the line."""
@@ -91,7 +105,25 @@ class CaptureStage:
 
     def stats(self) -> dict[str, Any]:
         counters = self.end.counters if self.end else self.source.counters
-        return {"snippets": self.snippets, "duration_s": self.source.duration_s, **counters}
+        told = {"snippets": self.snippets, "duration_s": self.source.duration_s, **counters}
+        if (newest := self._newest) is not None:
+            told |= {
+                "source": newest.source,
+                "generation": newest.generation,
+                "has_audio": newest.has_audio,
+                "audio_dbfs": round(max(level_dbfs(newest.audio), SILENCE_DBFS), 1),
+                "fps": self._rate(int(counters.get("frames", 0))),
+            }
+        return told
+
+    def _rate(self, pictures: int) -> float:
+        """Pictures per second of late, over a second at least."""
+        then_ns, before = self._counted
+        now_ns = self.clock.monotonic_ns()
+        if now_ns - then_ns >= RATE_NS:
+            self._fps = round((pictures - before) * 1e9 / (now_ns - then_ns), 1)
+            self._counted = (now_ns, pictures)
+        return self._fps
 
 
 def open_tape(config: Config, source: Source) -> TapeWriter | None:
@@ -128,7 +160,11 @@ def run_capture(
     """
 
     def counters() -> dict[str, Any]:
-        return {"dropped": snippets.dropped, "sent": snippets.sent}
+        return {
+            "dropped": snippets.dropped,
+            "sent": snippets.sent,
+            "queue": snippets.accepted - snippets.handled,
+        }
 
     lifeline.counters = counters
     last: Message | None = None
@@ -146,7 +182,7 @@ def run_capture(
         if sender is not None:
             deliver(sender, message, lifeline)
         tape = kept(tape, message)
-        stage.snippets += isinstance(message, Snippet)
+        stage.passed_on(message)
         if not lifeline.pulse():
             break
     stage.source.close()

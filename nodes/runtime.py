@@ -7,12 +7,13 @@ sound or pictures.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from streaming.clock import Clock
 from streaming.control import ControlClient, Request
-from streaming.link import Receiver, Sender
+from streaming.link import Mark, Receiver, Sender
 from streaming.messages import End, Message
 
 POLL_S = 0.25
@@ -152,30 +153,56 @@ def hand_over(sender: Sender, lifeline: Lifeline) -> None:
         lifeline.pulse()
 
 
+class Held:
+    """What a node has handled, until the next one in the line has handled what came of it.
+
+    So long it is kept by whoever sent it: should this node die, its successor is given it again.
+    """
+
+    def __init__(self, receiver: Receiver, sender: Sender | None) -> None:
+        self._receiver, self._sender = receiver, sender
+        self._marks: deque[tuple[Mark, int]] = deque()  # and how many messages had been sent on by then
+
+    def add(self) -> None:
+        """The message in hand: all that comes of it is on its way."""
+        self._marks.append((self._receiver.mark, self._sender.accepted if self._sender else 0))
+
+    def let_go(self) -> None:
+        """Tell of what is safe now."""
+        handled = self._sender.handled if self._sender else 0
+        while self._marks and self._marks[0][1] <= handled:
+            self._receiver.release(self._marks.popleft()[0])
+
+
 def run_stage(
     stage: Stage, receiver: Receiver, sender: Sender | None, lifeline: Lifeline, ends: int = 1
 ) -> dict[str, Any]:
     """The loop of a node, until `ends` streams have ended or it is told to stop; its last counters."""
-    gate = Gate()
+    gate, held = Gate(), Held(receiver, sender)
 
     def counters() -> dict[str, Any]:
-        return {"refused": receiver.refused, "repeated": gate.turned_away}
+        waiting = {} if sender is None else {"queue": sender.accepted - sender.handled}
+        return {"refused": receiver.refused, "repeated": gate.turned_away, **waiting}
 
     lifeline.counters = counters
     while ends and lifeline.pulse():
+        held.let_go()
         message = receiver.receive(timeout_s=POLL_S)
-        if message is None or not gate.admits(message, receiver.origin):
+        if message is None:
             continue
-        if gate.begins_generation(message, receiver.origin):
-            stage.forget(message.source)
-        for outgoing in stage.process(message):
-            if sender is not None:
-                deliver(sender, outgoing, lifeline)
-        if isinstance(message, End):
-            ends -= 1
-            if sender is not None:
-                deliver(sender, message, lifeline)
-    receiver.acknowledge()
+        if gate.admits(message, receiver.origin):
+            if gate.begins_generation(message, receiver.origin):
+                stage.forget(message.source)
+            for outgoing in stage.process(message):
+                if sender is not None:
+                    deliver(sender, outgoing, lifeline)
+            if isinstance(message, End):
+                ends -= 1
+                if sender is not None:
+                    deliver(sender, message, lifeline)
+        held.add()
     if sender is not None and not lifeline.stopping:
         hand_over(sender, lifeline)
+    held.let_go()
+    receiver.acknowledge()
     return {**stage.stats(), **counters()}

@@ -38,10 +38,12 @@ class Tools:
     control: ControlClient
     parent: int | None  # the supervisor's process, where it has started this one
 
-    def receiver(self, *links: str) -> Receiver:
+    def receiver(self, *links: str, holds: bool = False) -> Receiver:
         """For all that comes over these links, from however many sources."""
         addresses = [address for link in links for address in self.config.addresses(link)]
-        return Receiver(addresses, clock=self.clock, security=self.security, name="+".join(links))
+        return Receiver(
+            addresses, clock=self.clock, security=self.security, name="+".join(links), holds=holds
+        )
 
     def sender(
         self, link: str, overflow: str = "block", on_drop: Callable[[Message], None] | None = None
@@ -124,7 +126,7 @@ NODES: dict[str, Callable[[Tools], Counters]] = {
 
 
 def _in_line(tools: Tools, stage: Stage, links: tuple[str, ...], out: str | None) -> Counters:
-    receiver = tools.receiver(*links)
+    receiver = tools.receiver(*links, holds=out is not None)
     sender = tools.sender(out) if out else None
     tools.control.ready()
     # Every source has an end of its own, on every link.

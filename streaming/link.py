@@ -2,10 +2,14 @@
 
 The consumer sends a credit when it is ready, and the producer answers each credit with one message, so
 nothing waits in between where it would grow old (measured with a slow consumer: 14 ms of age on arrival,
-against 15 s behind default queues). The credit names the last message that was handled; until then the sender
-keeps it, and sends it again when its consumer died and another came. Receivers drop what they have handled.
+against 15 s behind default queues).
 
-    consumer to sender    [verb, consumer id, sender id, number of the last message handled]
+The credit names the last message that was handled, and the last that is safe: what came of it has been
+handled by the next one in the line. Until it is safe the sender keeps a message, and sends it again when its
+consumer died and another came. So nothing is lost with any process of the line. Receivers drop what they have
+handled; what has been handled by one that died since comes twice, and whoever is next in the line knows it.
+
+    consumer to sender    [verb, consumer id, sender id, number of the last handled, of the last that is safe]
     sender to consumer    [sender id, number, frames of the message ...] or [notice]
 """
 
@@ -16,6 +20,7 @@ import math
 import os
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,6 +47,7 @@ REPEAT_S = 1.0  # a credit is repeated, for a sender that was restarted
 RETRY_S = 0.1  # and sooner while there is no connection to send it on
 LINGER_MS = 500  # a last credit may take so long to leave
 NEVER_NS = 2**63
+MOST_KEPT = 32  # messages that are not safe yet; more are not handed out
 TURN = 1000  # what is read from a socket in one go
 
 log = logging.getLogger(__name__)
@@ -58,9 +64,9 @@ class _Waiting(NamedTuple):
 class Sender:
     """The producer's end. It listens; a thread of its own answers credits while the producer is busy.
 
-    One message may be on its way (kept until it is handled) and one may wait in the slot, so a producer is at
-    most two messages ahead of what its consumer has handled. When the slot is taken, `send` waits
-    (`overflow="block"`) or replaces the waiting message and counts it as dropped (`"latest"`).
+    One message may be on its way and one may wait in the slot, so a producer is at most two messages ahead of
+    what its consumer has handled. When the slot is taken, `send` waits (`overflow="block"`) or replaces the
+    waiting message and counts it as dropped (`"latest"`). What has been handed out is kept until it is safe.
 
     There is one consumer at a time. Another one that asks is refused, logged and told, for as long as the
     connection of the first stands; it goes on asking, and takes over when the first is gone.
@@ -95,8 +101,10 @@ class Sender:
         self._id = os.urandom(ID_BYTES)
         self._changed = threading.Condition()
         self._slot: _Waiting | None = None
-        self._on_its_way: Sequence[Buffer] | None = None  # message number `sent`, until it is handled
-        self._sent_to: bytes | None = None  # the connection it was given to
+        self._kept: deque[Sequence[Buffer]] = deque()  # handed out and not safe, the last one number `sent`
+        self._handled = 0  # number of the last message that any consumer has handled
+        self._given = 0  # number of the last message given to this consumer, over this connection
+        self._answered = True  # whether it has been handled
         self._route: bytes | None = None  # the connection of the consumer
         self._consumer = self._rival = NOBODY
         self._credit = False
@@ -125,11 +133,22 @@ class Sender:
             self._on_drop(replaced.message)
         return True
 
-    def end(self, timeout_s: float) -> bool:
-        """Wait until the consumer has handled all that was sent; whether it has within `timeout_s`."""
+    @property
+    def handled(self) -> int:
+        """How many messages, of those that were not dropped, have been handled."""
+        return self._handled
+
+    @property
+    def accepted(self) -> int:
+        """How many messages were handed out, or wait in the slot."""
         with self._changed:
-            self._changed.wait_for(lambda: self._all_handled() or self._is_over(), timeout_s)
-            return self._all_handled()
+            return self.sent + (self._slot is not None)
+
+    def end(self, timeout_s: float) -> bool:
+        """Wait until all that was sent is safe; whether it is within `timeout_s`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._all_safe() or self._is_over(), timeout_s)
+            return self._all_safe()
 
     def close(self) -> None:
         """Stop listening; what has not been handled is lost. A `send` or `end` that waits returns False."""
@@ -147,8 +166,8 @@ class Sender:
     def _has_room(self, replaces: bool) -> bool:
         return self._slot is None or (replaces and self._slot.may_go)
 
-    def _all_handled(self) -> bool:
-        return self._slot is None and self._on_its_way is None
+    def _all_safe(self) -> bool:
+        return self._slot is None and not self._kept
 
     def _is_over(self) -> bool:
         if self._failure is not None:
@@ -185,29 +204,39 @@ class Sender:
                 route, *frames = self._router.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            if [len(frame) for frame in frames[1:]] == [ID_BYTES] * 3 and frames[0] in (WANT, DONE, BYE):
-                verb, consumer, sender, number = frames
-                self._on_credit(route, verb, consumer, sender, int.from_bytes(number))
+            if [len(frame) for frame in frames[1:]] == [ID_BYTES] * 4 and frames[0] in (WANT, DONE, BYE):
+                verb, consumer, sender, *numbers = frames
+                handled, safe = map(int.from_bytes, numbers)
+                if sender != self._id or not safe <= handled <= self.sent:
+                    handled = safe = 0  # of a sender that was here before, or made up
+                self._on_credit(route, verb, consumer, handled, safe)
             else:
                 self.refused += 1
                 if _worth_a_line(self.refused):
                     log.warning("%s: refused %d so far: not a credit", self.name, self.refused)
 
-    def _on_credit(self, route: bytes, verb: bytes, consumer: bytes, sender: bytes, number: int) -> None:
-        if route != self._route and (verb == BYE or not self._adopt(route, consumer)):
+    def _on_credit(self, route: bytes, verb: bytes, consumer: bytes, handled: int, safe: int) -> None:
+        """`handled` and `safe`: numbers of this sender's messages, 0 from a consumer that knows none."""
+        if route != self._route and (verb == BYE or not self._adopt(route, consumer, handled)):
             return
-        if self._on_its_way is not None and (sender, number) == (self._id, self.sent):
-            self._on_its_way = None
-            self._changed.notify_all()
+        self._handled = max(self._handled, handled)
+        while self._kept and self.sent - len(self._kept) < safe:
+            self._kept.popleft()
+        self._changed.notify_all()
+        self._answered = self._answered or handled >= self._given
         if verb == BYE:
             self._route = None
         # A credit that crossed with the message it asks for is a repeated one: the message is not sent twice.
-        self._credit = verb == WANT and (self._on_its_way is None or self._sent_to != route)
+        self._credit = verb == WANT and self._answered
 
-    def _adopt(self, route: bytes, consumer: bytes) -> bool:
-        """Whether a connection becomes the consumer's: it does unless another consumer's still stands."""
+    def _adopt(self, route: bytes, consumer: bytes, handled: int) -> bool:
+        """Whether a connection becomes the consumer's: it does unless another consumer's still stands.
+
+        What is not safe is given to it again, less what it has itself handled.
+        """
         if self._route is None or consumer == self._consumer or self._tell(self._route, PROBE) == "gone":
             self._route, self._consumer = route, consumer
+            self._given, self._answered = max(handled, self.sent - len(self._kept)), True
             return True
         self.refused += 1
         if consumer != self._rival:
@@ -220,16 +249,20 @@ class Sender:
         """Answer the credit, if there is one, with the message that is due, if there is one."""
         if not self._credit or self._route is None:
             return
-        if self._on_its_way is None:
-            if self._slot is None:
+        if self._given == self.sent:
+            if self._slot is None or len(self._kept) >= MOST_KEPT:
                 return
-            self._on_its_way, self._slot = self._slot.frames, None
+            self._kept.append(self._slot.frames)
+            self._slot = None
             self.sent += 1
             self._changed.notify_all()
+        number = self._given + 1
         self._credit = False
-        outcome = self._tell(self._route, self._id, self.sent.to_bytes(ID_BYTES), *self._on_its_way)
+        outcome = self._tell(
+            self._route, self._id, number.to_bytes(ID_BYTES), *self._kept[number - self.sent - 1]
+        )
         if outcome == "sent":
-            self._sent_to = self._route
+            self._given, self._answered = number, False
         elif outcome == "gone":
             self._route = None
 
@@ -255,7 +288,16 @@ class _Line:
     sender: bytes = NOBODY
     number: int = 0  # of the last message that came
     handled: int = 0  # of the last message that was handled
+    safe: int = 0  # of the last message of which nothing can be lost any more
     ask_ns: int = 0  # when to send the next credit
+
+
+class Mark(NamedTuple):
+    """A message that a receiver has had in hand."""
+
+    line: _Line
+    sender: bytes
+    number: int
 
 
 class Receiver:
@@ -263,6 +305,8 @@ class Receiver:
 
     With several senders each has a credit of its own, so that none waits for another; at most one message of
     each is waiting here.
+
+    What is handled is also safe, unless it `holds`: then somebody has to say so (`release`).
     """
 
     def __init__(
@@ -272,12 +316,13 @@ class Receiver:
         clock: Clock,
         security: Security | None = None,
         name: str = "",
+        holds: bool = False,
     ) -> None:
         """Connects, now or when the senders appear. Raises `UserError` for an address that is not allowed."""
         addresses = [addresses] if isinstance(addresses, str) else addresses
         self.name = name or ", ".join(addresses)
         self.refused = 0  # messages that were damaged, or of another schema
-        self._clock = clock
+        self._clock, self._holds = clock, holds
         self._id = os.urandom(ID_BYTES)
         self._sockets = Sockets(security)
         self._poller = zmq.Poller()
@@ -319,9 +364,21 @@ class Receiver:
         """The address that the last message came from."""
         return self._serving.address if self._serving is not None else ""
 
+    @property
+    def mark(self) -> Mark:
+        """The message in hand, for `release`."""
+        assert self._serving is not None, "no message is in hand"
+        return Mark(self._serving, self._serving.sender, self._serving.number)
+
+    def release(self, mark: Mark) -> None:
+        """What came of a message, and of those before it, is safe; its sender hears of it with a credit."""
+        if mark.line.sender == mark.sender:
+            mark.line.safe = max(mark.line.safe, mark.number)
+
     def acknowledge(self) -> None:
-        """Tell the sender that the last message has been handled, without asking for the next one."""
-        if (line := self._finish()) is not None:
+        """Tell all senders what has been handled and is safe, without asking for more."""
+        self._finish()
+        for line in self._lines:
             self._tell(line, DONE)
 
     def close(self) -> None:
@@ -331,18 +388,19 @@ class Receiver:
         self._lines.clear()
         self._sockets.close()
 
-    def _finish(self) -> _Line | None:
+    def _finish(self) -> None:
         """Note that the last message has been handled, and that its sender may be asked again."""
         line, self._serving = self._serving, None
         if line is not None:
             line.handled, line.ask_ns = line.number, 0
-        return line
+            if not self._holds:
+                line.safe = line.handled
 
     def _tell(self, line: _Line, verb: bytes) -> bool:
         """Send a credit; whether there is a connection to send it on."""
         try:
-            number = line.handled.to_bytes(ID_BYTES)
-            line.socket.send_multipart([verb, self._id, line.sender, number], zmq.NOBLOCK)
+            numbers = (number.to_bytes(ID_BYTES) for number in (line.handled, line.safe))
+            line.socket.send_multipart([verb, self._id, line.sender, *numbers], zmq.NOBLOCK)
         except zmq.Again:
             return False
         return True
@@ -363,7 +421,7 @@ class Receiver:
                 continue
             sender, number = bytes(frames[0]), int.from_bytes(frames[1])
             if sender != line.sender:
-                line.sender, line.handled = sender, 0
+                line.sender, line.handled, line.safe = sender, 0, 0
             line.number, line.ask_ns = number, 0
             if number <= line.handled:
                 continue

@@ -230,9 +230,7 @@ class Supervisor:
         """Requests from a command line or a page: the vocabulary, the status, the end."""
         match request.name:
             case "status":
-                control.reply(
-                    request, {name: {"state": n.state, **n.counters} for name, n in self.nodes.items()}
-                )
+                control.reply(request, {name: self._told(node) for name, node in self.nodes.items()})
             case "vocabulary.set" | "vocabulary.get":
                 control.relay(request, "classification")
             case "stop":
@@ -240,6 +238,14 @@ class Supervisor:
                 control.reply(request, None)
             case _:
                 control.reply(request, error=f"no such request: {request.name}")
+
+    @staticmethod
+    def _told(node: Node) -> dict[str, Any]:
+        """What the status says of a node."""
+        about = {"state": node.state, **node.counters}
+        if node.process is not None:
+            about |= {"pid": node.process.pid, "memory_mib": memory_mib(node.process.pid)}
+        return about
 
     def _look_for_deaths(self, control: ControlServer) -> None:
         for node in self._elsewhere():
@@ -303,6 +309,15 @@ def environment(threads: int) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": count,
         "GOMP_SPINCOUNT": "1000",
     }
+
+
+def memory_mib(pid: int) -> float:
+    """What a process holds in memory; 0 for one that has ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, LookupError, ValueError):
+        return 0.0
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 
 def death(returncode: int) -> str:

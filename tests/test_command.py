@@ -229,7 +229,7 @@ WELL = "run --source clip.mp4 --weights stand-in --vocabulary dog --out out"
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("run", "nothing to run: give --source FILE (or source.uri in a configuration)"),
+        ("run", "nothing to run: give --source FILE, webcam:0 or rtsp://… (or source.uri in a"),
         (
             "run --source clip.mp4 --model r50 --weights missing.pth",
             "missing.pth: no such checkpoint. Get `model_ov_avss_r50",

@@ -185,6 +185,11 @@ def test_an_interrupted_run_ends_in_order_with_complete_files(clip: Path, tmp_pa
     process = started(clip, tmp_path)
     assert wait_for(lambda: has_results(tmp_path))
     pids = descendants(process.pid)
+    asked = command("status", "--out", str(tmp_path))
+    assert asked.returncode == 0, asked.stderr
+    rows = {line.split()[0]: line.split() for line in asked.stdout.splitlines() if line.strip()}
+    assert rows["source"][1] in ("state", "ready")
+    assert all(rows[name][1] == "ready" and rows[name][-1] == "MiB" for name in NODES)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err

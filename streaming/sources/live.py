@@ -80,14 +80,14 @@ class LiveSource:
 
     @property
     def counters(self) -> dict[str, int | float | str]:
-        """`state` is connecting, live or lost, and `reason` why it was lost last; what went wrong, as its
-        connections count it."""
+        """`connection` is connecting, live or lost; `reason`, why it was lost last. What else went wrong is
+        as its connections count it."""
         cutter = self._cutting and self._cutting.cutter
         connection = self._connection
         tally = self._tally.copy()
         tally.update(connection.tally if connection else {})
         return {
-            "state": self._state,
+            "connection": self._state,
             "reason": self._reason,
             "connections": self._connections,
             "frames": self._pictures,

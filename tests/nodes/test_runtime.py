@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -18,6 +19,7 @@ from nodes.runtime import (
     LOST_NS,
     STATUS_NS,
     Gate,
+    Held,
     Lifeline,
     Orphaned,
     deliver,
@@ -297,7 +299,7 @@ class Line:
         self.upstream = [Sender(inlet, overflow="block", clock=clock) for inlet in inlets]
         self.downstream = Receiver(f"ipc://{folder}/out", clock=clock) if passes_on else None
         self.stage = stage
-        self.receiver = Receiver(inlets, clock=clock)
+        self.receiver = Receiver(inlets, clock=clock, holds=passes_on)
         self.sender = Sender(f"ipc://{folder}/out", overflow="block", clock=clock) if passes_on else None
         self.control = ControlClient(f"ipc://{folder}/control", clock=clock, node="node")
         self.control.hello()
@@ -390,11 +392,35 @@ def test_messages_come_out_in_order_and_the_end_is_passed_on_and_seen_home(
     ]
     assert taken[-1] == end(20, counters={"gaps": 2})
     assert taken[3].stage_ms == {"capture": 1.0, "feature": 1.0}
-    assert line.upstream[0].end(ENOUGH_S)
+    assert not line.upstream[0].end(0.2)
     assert line.thread.is_alive()  # until the consumer has handled the end, it is not delivered
     assert line.downstream is not None
     line.downstream.acknowledge()
-    assert line.counters() == {"seen": 21, "refused": 0, "repeated": 0}
+    assert line.upstream[0].end(ENOUGH_S)
+    assert line.counters() == {"seen": 21, "refused": 0, "repeated": 0, "queue": 0}
+
+
+@pytest.mark.parametrize("out_of_each", [0, 1, 2])
+def test_what_a_node_has_handled_is_held_until_the_next_one_has_what_came_of_it(out_of_each: int) -> None:
+    """Each message gives rise to none, one or two; those downstream handle one after the other."""
+    receiver = SimpleNamespace(mark=0, released=[], release=lambda mark: receiver.released.append(mark))
+    sender = SimpleNamespace(accepted=0, handled=0)
+    held = Held(receiver, sender)  # type: ignore[arg-type]
+    for receiver.mark in (1, 2, 3):
+        sender.accepted += out_of_each
+        held.add()
+    for sender.handled in range(3 * out_of_each + 1):
+        held.let_go()
+        done = 3 if not out_of_each else sender.handled // out_of_each
+        assert receiver.released == [1, 2, 3][:done]
+
+
+def test_at_the_end_of_the_line_what_is_handled_is_safe() -> None:
+    receiver = SimpleNamespace(mark=1, released=[], release=lambda mark: receiver.released.append(mark))
+    held = Held(receiver, None)  # type: ignore[arg-type]
+    held.add()
+    held.let_go()
+    assert receiver.released == [1]
 
 
 def test_a_new_generation_makes_the_stage_forget_before_it_sees_it(line_of: Callable[..., Line]) -> None:
@@ -536,7 +562,7 @@ def test_garbage_at_every_door_is_counted_and_the_node_lives_on(tmp_path: Path) 
         assert isinstance(first, Features)
         assert first.seq == 1
         assert isinstance(last, End)
-        assert outcome == [{"seen": 2, "refused": receiver.refused, "repeated": 0}]
+        assert outcome == [{"seen": 2, "refused": receiver.refused, "repeated": 0, "queue": 0}]
         assert receiver.refused == len(GARBAGE) + 1
         deadline = time.monotonic() + ENOUGH_S
         while (

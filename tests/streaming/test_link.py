@@ -426,7 +426,7 @@ def test_a_consumer_on_a_new_connection_gets_its_message_again_at_once(
     sender = ends(Sender, address, overflow="block")
     assert sender.send(snippet(0), 0)
     connections = [raw(zmq.DEALER) for _ in range(2)]
-    credit = [b"want", b"consumer", bytes(8), (0).to_bytes(8)]
+    credit = [b"want", b"consumer", bytes(8), bytes(8), bytes(8)]
     received = []
     for connection in connections:
         connection.connect(sender.address)
@@ -436,7 +436,7 @@ def test_a_consumer_on_a_new_connection_gets_its_message_again_at_once(
     assert received[0] == received[1]
     assert not any(connection.poll(50) for connection in connections)
     id, number = received[1][:2]
-    connections[1].send_multipart([b"done", b"consumer", id, number])
+    connections[1].send_multipart([b"done", b"consumer", id, number, number])
     assert sender.end(ENOUGH_S)
     assert (sender.sent, sender.refused) == (1, 0)
 
@@ -448,13 +448,69 @@ def test_a_credit_for_another_sender_acknowledges_nothing(
     assert sender.send(snippet(0), 0)
     connection = raw(zmq.DEALER)
     connection.connect(sender.address)
-    connection.send_multipart([b"want", b"consumer", b"sender 0", (1).to_bytes(8)])
+    connection.send_multipart([b"want", b"consumer", b"sender 0", (1).to_bytes(8), (1).to_bytes(8)])
     id, number = connection.recv_multipart()[:2]
-    connection.send_multipart([b"done", b"consumer", b"sender 0", number])
-    connection.send_multipart([b"done", b"consumer", id, (7).to_bytes(8)])
+    connection.send_multipart([b"done", b"consumer", b"sender 0", number, number])
+    connection.send_multipart([b"done", b"consumer", id, (7).to_bytes(8), (7).to_bytes(8)])
+    connection.send_multipart([b"done", b"consumer", id, number, (7).to_bytes(8)])
     assert not sender.end(0.1)
-    connection.send_multipart([b"done", b"consumer", id, number])
+    assert sender.handled == 0
+    connection.send_multipart([b"done", b"consumer", id, number, bytes(8)])
+    eventually(lambda: sender.handled == 1)
+    assert not sender.end(0.1)  # handled, and yet not safe
+    connection.send_multipart([b"done", b"consumer", id, number, number])
     assert sender.end(ENOUGH_S)
+
+
+def test_what_is_not_safe_is_given_to_the_next_consumer_again(address: str, ends: Callable[..., Any]) -> None:
+    """Five are handled, of which two are safe, when the consumer dies with the sixth in hand."""
+    sender = ends(Sender, address, overflow="block")
+    first = ends(Receiver, sender.address, holds=True)
+    marks = []
+    for seq in range(6):
+        assert sender.send(snippet(seq), ENOUGH_S)
+        assert take(first).seq == seq
+        marks.append(first.mark)
+        if seq == 3:
+            first.release(marks[1])
+    eventually(lambda: sender.handled == 5)
+    first._lines.clear()  # as a process that is killed: without a word
+    first._sockets.close()
+    second = ends(Receiver, sender.address)
+    assert [take(second).seq for _ in range(4)] == [2, 3, 4, 5]
+    assert sender.send(snippet(6), ENOUGH_S)
+    assert take(second).seq == 6
+    second.acknowledge()
+    assert sender.end(ENOUGH_S)
+    assert (sender.sent, sender.handled, sender.accepted) == (7, 7, 7)
+
+
+def test_what_is_released_is_told_in_time_though_nothing_else_happens(
+    address: str, ends: Callable[..., Any]
+) -> None:
+    sender = ends(Sender, address, overflow="block")
+    receiver = ends(Receiver, sender.address, holds=True)
+    assert sender.send(snippet(0), ENOUGH_S)
+    take(receiver)
+    mark = receiver.mark
+    assert receiver.receive(0.05) is None
+    assert not sender.end(0.05)
+    receiver.release(mark)
+    with working(lambda: receiver.receive(3.0)):
+        assert sender.end(ENOUGH_S)
+
+
+def test_no_more_is_handed_out_than_can_be_kept(address: str, ends: Callable[..., Any]) -> None:
+    sender = ends(Sender, address, overflow="block")
+    receiver = ends(Receiver, sender.address, holds=True)
+    for seq in range(link.MOST_KEPT):
+        assert sender.send(snippet(seq), ENOUGH_S)
+        take(receiver)
+    mark = receiver.mark
+    assert sender.send(snippet(99), ENOUGH_S)
+    assert receiver.receive(0.1) is None
+    receiver.release(mark)
+    assert take(receiver).seq == 99
 
 
 def test_a_sender_survives_ten_thousand_messages_that_are_no_credits(

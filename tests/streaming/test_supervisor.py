@@ -342,6 +342,9 @@ def test_a_client_can_ask_and_stop(run_of: Callable[..., Run]) -> None:
     run.on_watch = watch
     run.to_the_end()
     asking.join(ENOUGH_S)
+    for node in answers[0].values():
+        assert node.pop("pid") > 0
+        assert 5 < node.pop("memory_mib") < 1000
     assert answers == [
         {"capture": {"state": "ready"}, "classification": {"state": "ready"}},
         {"asked": "vocabulary.set", "words": ["dog"]},

@@ -59,7 +59,7 @@ class Watched:
         return self.snippets[have : have + count]
 
     def state(self) -> Any:
-        return self.source.counters["state"]
+        return self.source.counters["connection"]
 
     def close(self) -> None:
         self.source.close()
