@@ -195,8 +195,8 @@ BEYOND = (
         ),
         ("tracks: {nms_iou: 1.5}", "tracks.nms_iou: found 1.5, expected a number from 0 to 1"),
         (
-            "tracks: {sounding_on: 0.2}",
-            "tracks.sounding_off: found 0.35, expected at most tracks.sounding_on, which is 0.2",
+            "tracks: {sounding_on: 0.1, sounding_off: 0.3}",
+            "tracks.sounding_off: found 0.3, expected at most tracks.sounding_on, which is 0.1",
         ),
         (
             "model: {short_side: 480, max_side: 320}",
