@@ -182,13 +182,15 @@ def test_what_a_slow_model_takes_is_current_for_as_long_as_it_runs(
 
     thread = threading.Thread(target=feed)
     thread.start()
-    ages_s: list[float] = []
+    ages_s: list[float] = []  # since the end of its second, by our clock
+    waits_s: list[float] = []  # since it was complete
     try:
         begun = time.monotonic()
         while time.monotonic() - begun < 20:
             if (message := receiver.receive(0.1)) is not None:
-                end_ns = source._begun_ns + message.t_ns + SECOND  # of its second, by our clock
+                end_ns = source._begun_ns + message.t_ns + SECOND
                 ages_s.append((clock.monotonic_ns() - end_ns) / 1e9)
+                waits_s.append((clock.wall_ns() - message.emitted_ns) / 1e9)
                 time.sleep(0.2)
     finally:
         source.close()
@@ -197,8 +199,9 @@ def test_what_a_slow_model_takes_is_current_for_as_long_as_it_runs(
         sender.close()
     assert len(ages_s) > 50
     assert sender.dropped > 50
-    late_s = sorted(ages_s)[int(0.98 * len(ages_s))]  # a busy machine may hold up one or two
-    assert late_s < hop_s + 0.05
+    most = int(0.98 * len(ages_s))  # a busy machine may hold up one or two
+    assert sorted(waits_s)[most] < hop_s + 0.05
+    assert sorted(ages_s)[most] < hop_s + 0.05 + 1 / FPS  # it is over when the next picture has come
     assert np.median(ages_s[-20:]) < np.median(ages_s[5:25]) + 0.03
 
 
