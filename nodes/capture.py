@@ -21,6 +21,7 @@ from streaming.sources.address import filled_in, kind_of
 from streaming.sources.base import PreviewSettings, Source
 from streaming.sources.camera import OpenCvCamera
 from streaming.sources.file import FileSource
+from streaming.sources.live import LiveOptions
 from streaming.sources.microphone import Microphone
 from streaming.sources.network import network_source
 from streaming.sources.tape import TapeSource
@@ -38,20 +39,21 @@ def open_source(config: Config, clock: Clock) -> Source:
     s, o = config.source, config.output
     if not s.uri:
         raise UserError("source.uri: nothing to open; give --source FILE")
-    preview = None
+    kind, preview = kind_of(s.uri), None
     if o.annotated or o.tape is not None:
         preview = PreviewSettings(max_side=o.preview_side, max_fps=o.preview_fps, quantiser=o.jpeg_quantiser)
-    if kind_of(s.uri) == "webcam":
+    live = LiveOptions(hop_s=s.hop_s, preview=preview, silent_s=s.silent_s)
+    if kind == "webcam":
         which = s.uri.removeprefix("webcam:") or "0"
         return WebcamSource(
             s.id, lambda: OpenCvCamera(which, width=s.camera_width, height=s.camera_height, fps=s.camera_fps),
             None if s.microphone == "none" else Microphone(s.microphone, clock),
-            shown=f"webcam:{which}", clock=clock, hop_s=s.hop_s, preview=preview, silent_s=s.silent_s,
+            shown=f"webcam:{which}", clock=clock, options=live,
         )  # fmt: skip
-    if kind_of(s.uri) == "network":
+    if kind == "network":
         return network_source(
-            filled_in(s.uri), s.id, clock=clock, hop_s=s.hop_s, transport=s.transport, preview=preview,
-            silent_s=s.silent_s, threads=config.nodes.capture.threads,
+            filled_in(s.uri), s.id, clock=clock, options=live, transport=s.transport,
+            threads=config.nodes.capture.threads,
         )  # fmt: skip
     if is_tape(Path(s.uri)):
         return TapeSource(

@@ -36,6 +36,7 @@ from streaming.complaints import Expects, complaints
 from streaming.errors import UserError
 from streaming.security import check_address
 from streaming.settings import Fault, Layer, Origin, merge, nested, read_yaml, setting
+from streaming.sources.address import kind_of
 
 __all__ = ["Config", "Layer", "Origin", "load", "merge", "nested", "read_yaml", "setting", "validate"]
 
@@ -111,6 +112,15 @@ class SourceConfig(Section):
     """Index in the file of the video stream to take; FFmpeg's choice unless given."""
     audio_stream: Count | None = None
     """Index in the file of the audio stream to take; FFmpeg's choice unless given."""
+
+    @field_validator("uri")
+    @classmethod
+    def _is_no_wrong_address(cls, uri: str) -> str:
+        try:
+            kind_of(uri)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return uri
 
 
 class ModelConfig(Section):

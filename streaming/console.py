@@ -14,18 +14,12 @@ from rich.text import Text
 
 from streaming.clock import Clock
 from streaming.config import kind_of_node
+from streaming.status import told_lost
 from streaming.supervisor import Node
 
 LINE_EVERY_NS = 10_000_000_000
 LOG_COLUMNS = 200
 STAGES = ("capture", "feature", "observe", "decode", "track", "classify")
-LOST = {
-    "dropped": "dropped",
-    "corrupt_packets": "corrupt packets",
-    "shed": "pictures shed",
-    "overruns": "microphone overruns",
-    "gaps": "gaps",
-}
 IN_SECONDS_S = 100  # longer recordings are told in minutes and hours
 
 
@@ -114,25 +108,20 @@ def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s:
         "latency",
         f"p50 {recorder.get('latency_p50_ms', 0):.0f} ms, p95 {recorder.get('latency_p95_ms', 0):.0f} ms",
     )
-    refused = sum(c.get("refused", 0) for c in counters.values())
-    row("drops", _lost({name: sum(c.get(name, 0) for c in sources) for name in LOST} | {"refused": refused}))
+    refused = sum(one.get("refused", 0) for one in counters.values())
+    row("drops", told_lost([*sources, {"refused": refused}]))
     for name, told in recorder.get("sources", {}).items():
         mine = counters.get(f"capture-{name}", {})
         row("", "")
         row(name, f"{told['seconds']:.1f} s ({told['results']} results), {told['objects']} objects")
         row("  latency", f"p50 {told['latency_p50_ms']:.0f} ms, p95 {told['latency_p95_ms']:.0f} ms")
-        row("  drops", _lost({key: mine.get(key, 0) for key in LOST}))
+        row("  drops", told_lost([mine]))
         for what, when in _story(told["story"], in_seconds=told["reached_s"] < IN_SECONDS_S):
             row(f"  {what.strip()}", when)
     found = _story(recorder.get("story", {}), in_seconds=recorder.get("reached_s", 0.0) < IN_SECONDS_S)
     for name, when in [("", ""), ("what sounded", "when"), *found] if found else []:
         row(name, when)
     return table
-
-
-def _lost(counts: Mapping[str, int]) -> str:
-    told = LOST | {"refused": "messages refused"}
-    return ", ".join(f"{count} {told[name]}" for name, count in counts.items() if count) or "none"
 
 
 def _story(story: Mapping[str, Any], *, in_seconds: bool) -> list[tuple[str, str]]:

@@ -6,8 +6,8 @@ against 15 s behind default queues).
 
 The credit names the last message that was handled, and the last that is safe: what came of it has been
 handled by the next one in the line. Until it is safe the sender keeps a message, and sends it again when its
-consumer died and another came. So nothing is lost with any process of the line. Receivers drop what they have
-handled; what has been handled by one that died since comes twice, and whoever is next in the line knows it.
+consumer died and another came, so nothing is lost with a consumer. Receivers drop what they have handled;
+what was handled by one that died since comes twice, and whoever is next in the line knows it.
 
     consumer to sender    [verb, consumer id, sender id, number of the last handled, of the last that is safe]
     sender to consumer    [sender id, number, frames of the message ...] or [notice]

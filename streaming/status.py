@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.table import Table
@@ -10,21 +10,29 @@ from rich.text import Text
 
 from streaming.config import kind_of_node
 
-# Why something of a source is missing, by the counter that tells.
+# What of a source is missing, and why, by the counter that tells.
 LOST = {
-    "dropped": "the model was busy",
-    "shed": "this machine was busy",
-    "corrupt_packets": "damaged",
+    "dropped": "dropped (the model was busy)",
+    "shed": "pictures shed (this machine was busy)",
+    "corrupt_packets": "corrupt packets",
     "overruns": "microphone overruns",
-    "silences": "microphone lost",
+    "silences": "microphone silences",
     "gaps": "gaps",
+    "refused": "messages refused",
 }
+
+
+def told_lost(counters: Iterable[Mapping[str, Any]]) -> str:
+    """What is missing of sources, all together, in words."""
+    known = list(counters)
+    counts = {words: sum(one.get(key, 0) for one in known) for key, words in LOST.items()}
+    return ", ".join(f"{count} {words}" for words, count in counts.items() if count) or "none"
 
 
 def status_tables(told: Mapping[str, Mapping[str, Any]]) -> list[Table]:
     """What the supervisor says of its nodes (request `status`), as tables of sources and of nodes."""
     recorder = told.get("recorder", {})
-    sources = _table("source", "state", "fps", "audio", "latency p50 / p95", "generation", "lost, and why")
+    sources = _table("source", "state", "fps", "audio", "latency p50 / p95", "generation", "lost")
     for name, node in told.items():
         if kind_of_node(name) == "capture":
             source = str(node.get("source", name.partition("-")[2] or "source"))
@@ -47,9 +55,8 @@ def _source(capture: Mapping[str, Any], recorder: Mapping[str, Any]) -> tuple[st
     latency = ""
     if recorder.get("results"):
         latency = f"{recorder.get('latency_p50_ms', 0):.0f} / {recorder.get('latency_p95_ms', 0):.0f} ms"
-    lost = [f"{capture[key]} ({why})" for key, why in LOST.items() if capture.get(key)]
     fps, generation = (capture.get(key, "") for key in ("fps", "generation"))
-    return state, str(fps), audio, latency, str(generation), ", ".join(lost) or "nothing"
+    return state, str(fps), audio, latency, str(generation), told_lost([capture])
 
 
 def _table(*heads: str) -> Table:

@@ -15,19 +15,30 @@ Kind = Literal["webcam", "network", "file"]
 NETWORK = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
 PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,hls,crypto,rtmp,rtmps,srt"
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+# Two letters at least: a drive of Windows has one.
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/+)")
+_LOGIN_ALONE = re.compile(r"[^/\s]+:[^/\s]*@")
 # Up to the last @: a password may hold one, or a slash, that should have been escaped.
-_LOGIN = re.compile(r"(?<=://)\S*@")
+_LOGIN = re.compile(r"(:/+)\S*@")
 _SECRET = re.compile(r"(?i)([?&;](?:[^=&;]*(?:pass|pwd|token|secret|key|auth|sig)[^=&;]*)=)[^&;#\s]*")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def kind_of(uri: str) -> Kind:
-    """What kind of source a URI names; whatever is no webcam and has no network's scheme is a file."""
+    """What kind of source a URI names; whatever looks like no address is a file.
+
+    Raises `UserError` for an address that is written wrongly: taken for a file, it would be shown with the
+    password in it.
+    """
     if uri.startswith("webcam:"):
         return "webcam"
     scheme = _SCHEME.match(uri)
-    return "network" if scheme and scheme[1].lower() in NETWORK else "file"
+    if scheme and scheme[1].lower() in NETWORK and scheme[2] == "//":
+        return "network"
+    if scheme or (_LOGIN_ALONE.match(uri) and not os.path.exists(uri)):
+        expected = f"expected one that begins with {', '.join(f'{name}://' for name in NETWORK)}, or a file"
+        raise UserError(f"found {redacted(uri) if scheme else 'an address without a scheme'}, {expected}")
+    return "file"
 
 
 def redacted(uri: str) -> str:
@@ -35,7 +46,7 @@ def redacted(uri: str) -> str:
 
     Also of a whole text in which one stands.
     """
-    return _SECRET.sub(r"\1***", _LOGIN.sub("***@", uri))
+    return _SECRET.sub(r"\1***", _LOGIN.sub(r"\1***@", uri))
 
 
 def filled_in(uri: str) -> str:

@@ -14,6 +14,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import av
 
@@ -35,14 +36,21 @@ STEADY_S = 10.0  # a connection that has lasted so long was a success
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions:
+    """How any live source is read."""
+
+    hop_s: float = 1.0  # from one snippet to the next
+    preview: PreviewSettings | None = None  # how previews are made; None for none
+    silent_s: float = 5.0  # how long it may send no picture before it counts as lost
+    retry_s: tuple[float, float] = (1.0, 30.0)  # the shortest and the longest wait before it is tried again
+
+
 class LiveSource:
     """Whatever connections bring, as snippets.
 
     connect: makes the next connection; it does not wait for it to open.
     shown: what people are told it is.
-    preview: how previews are made; None for none.
-    silent_s: how long it may send no picture before it counts as lost.
-    backoff: how long to wait before each new try.
     bursts: it comes in bursts, and is to be evened out.
 
     While nothing is there to be passed on, iterating yields None ten times a second, so that whoever iterates
@@ -60,16 +68,13 @@ class LiveSource:
         *,
         shown: str,
         clock: Clock,
-        hop_s: float = 1.0,
-        preview: PreviewSettings | None = None,
-        silent_s: float = 5.0,
-        backoff: Backoff | None = None,
+        options: LiveOptions | None = None,
         bursts: bool = False,
     ) -> None:
         self.source_id, self.shown = source_id, shown
-        self._connect, self._clock, self._hop_s = connect, clock, hop_s
-        self._preview, self._silent_s, self._bursts = preview, silent_s, bursts
-        self._backoff = backoff or Backoff()
+        self._connect, self._clock, self._bursts = connect, clock, bursts
+        self._options = options or LiveOptions()
+        self._backoff = Backoff(*self._options.retry_s)
         self._stop = threading.Event()
         self._begun_ns = 0
         self._cutting: Cutting | None = None
@@ -107,7 +112,7 @@ class LiveSource:
                 self._tally.update(connection.tally)
                 self._connection = None
             if not self._stop.is_set():
-                yield from self._wait(connection.lost or f"no picture for {self._silent_s:g} s")
+                yield from self._wait(connection.lost or f"no picture for {self._options.silent_s:g} s")
 
     def close(self) -> None:
         self._stop.set()
@@ -117,7 +122,7 @@ class LiveSource:
         feed: Feed | None = None
         playout = Playout(self._clock) if self._bursts else None
         begun_ns = seen_ns = self._clock.monotonic_ns()
-        limit_s = OPEN_S + self._silent_s
+        limit_s = OPEN_S + self._options.silent_s
         while not self._stop.is_set():
             arrival = connection.take(POLL_S)
             now_ns = self._clock.monotonic_ns()
@@ -127,7 +132,7 @@ class LiveSource:
                 feed = feed or self._begin(connection.opened)
                 if isinstance(arrival.frame, av.VideoFrame):
                     self._pictures += 1
-                    seen_ns, limit_s, self._state = now_ns, self._silent_s, "live"
+                    seen_ns, limit_s, self._state = now_ns, self._options.silent_s, "live"
                 yield from self._messages(feed.take(arrival), playout)
             if now_ns - begun_ns > STEADY_S * 1e9 and self._state == "live":
                 self._backoff.succeeded()
@@ -143,10 +148,10 @@ class LiveSource:
             self._cutting = Cutting(
                 self.source_id,
                 clock=self._clock,
-                hop_s=self._hop_s,
+                hop_s=self._options.hop_s,
                 has_sound=opened.sound_format is not None,
                 sound_format=opened.sound_format or (SAMPLE_RATE_HZ, 1),
-                preview=self._preview,
+                preview=self._options.preview,
                 patience_s=PATIENCE_S,
             )
         with_sound = "with sound" if opened.sound_format else "without sound"

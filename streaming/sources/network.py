@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from streaming.backoff import Backoff
 from streaming.clock import Clock
 from streaming.sources.address import redacted
-from streaming.sources.base import PreviewSettings
-from streaming.sources.live import LiveSource
+from streaming.sources.live import LiveOptions, LiveSource
 from streaming.sources.network_connection import NetworkConnection
 
 
@@ -17,29 +15,22 @@ def network_source(
     source_id: str,
     *,
     clock: Clock,
-    hop_s: float = 1.0,
+    options: LiveOptions | None = None,
     transport: Literal["tcp", "udp"] = "tcp",
-    preview: PreviewSettings | None = None,
-    silent_s: float = 5.0,
     threads: int = 1,
-    backoff: Backoff | None = None,
 ) -> LiveSource:
     """Whatever FFmpeg opens by a network address: RTSP(S), HTTP(S), HLS, RTMP, SRT.
 
     uri: with name and password, which are shown nowhere.
     transport: for RTSP, how media travel.
     threads: of the video decoder.
-
-    The rest is as for `LiveSource`.
     """
+    options = options or LiveOptions()
     bursts = uri.lower().startswith("http")  # segment by segment, or as fast as the network is
 
     def connect() -> NetworkConnection:
         return NetworkConnection(
-            uri, clock=clock, transport=transport, silent_s=silent_s, threads=threads, patient=bursts
+            uri, clock=clock, transport=transport, silent_s=options.silent_s, threads=threads, patient=bursts
         )
 
-    return LiveSource(
-        source_id, connect, shown=redacted(uri), clock=clock, hop_s=hop_s, preview=preview, silent_s=silent_s,
-        backoff=backoff, bursts=bursts,
-    )  # fmt: skip
+    return LiveSource(source_id, connect, shown=redacted(uri), clock=clock, options=options, bursts=bursts)

@@ -90,7 +90,7 @@ class NetworkConnection:
     def _options(self) -> dict[str, str]:
         options = {"protocol_whitelist": PROTOCOLS, "fflags": "nobuffer", "flags": "low_delay"}
         if self._uri.lower().startswith("rtsp"):
-            options |= {"rtsp_transport": self._transport, "rtsp_flags": "prefer_tcp"}
+            options["rtsp_transport"] = self._transport
         return options
 
     def _read(self, container: Any) -> None:

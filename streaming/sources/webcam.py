@@ -13,14 +13,12 @@ from fractions import Fraction
 
 import av
 
-from streaming.backoff import Backoff
 from streaming.clock import Clock
 from streaming.errors import UserError
 from streaming.messages import End, Preview, Snippet
 from streaming.sources.arrivals import Arrival, Inbox, Opened
-from streaming.sources.base import PreviewSettings
 from streaming.sources.camera import Camera
-from streaming.sources.live import LiveSource
+from streaming.sources.live import LiveOptions, LiveSource
 from streaming.sources.microphone import NANOSECOND, Microphone, deaf
 
 
@@ -29,8 +27,6 @@ class WebcamSource(LiveSource):
 
     open_camera: raises `UserError` for a camera that cannot be opened.
     microphone: None for a camera without one.
-
-    The rest is as for `LiveSource`.
     """
 
     def __init__(
@@ -41,15 +37,12 @@ class WebcamSource(LiveSource):
         *,
         shown: str,
         clock: Clock,
-        hop_s: float = 1.0,
-        preview: PreviewSettings | None = None,
-        silent_s: float = 5.0,
-        backoff: Backoff | None = None,
+        options: LiveOptions | None = None,
     ) -> None:
-        super().__init__(
-            source_id, lambda: Devices(open_camera, microphone, clock), shown=shown, clock=clock, hop_s=hop_s,
-            preview=preview, silent_s=silent_s, backoff=backoff,
-        )  # fmt: skip
+        def connect() -> Devices:
+            return Devices(open_camera, microphone, clock)
+
+        super().__init__(source_id, connect, shown=shown, clock=clock, options=options)
         self._microphone = microphone
 
     @property

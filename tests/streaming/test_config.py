@@ -361,6 +361,13 @@ def test_what_a_secret_stands_in_is_not_repeated_when_its_key_is_wrong(write: An
     assert not any("secret" in line for line in lines)
 
 
+@pytest.mark.parametrize("where", ["source:\n  uri: {}\n", "sources:\n  - {{id: a, uri: '{}'}}\n"])
+def test_an_address_that_is_written_wrongly_is_told_without_its_password(write: Any, where: str) -> None:
+    (line,) = mistakes(write(where.format("rstp://me:secret@camera/1")))
+    assert "uri: found rstp://***@camera/1, expected one that begins with rtsp://" in line
+    assert "secret" not in line
+
+
 def test_a_machine_with_keys_may_use_any_address(write: Any) -> None:
     path = write("links:\n  masks: tcp://10.0.0.7:5555\n  keys: keys\n")
     assert load(path).links.masks == "tcp://10.0.0.7:5555"

@@ -168,7 +168,7 @@ def test_the_summary_tells_what_was_done_found_saved_and_lost() -> None:
         "CLIP calls": "7, 93 saved by the label cache",
         "ms per snippet": "capture 10, observe 250, classify 30, weigh 1",
         "latency": "p50 900 ms, p95 1500 ms",
-        "drops": "2 dropped, 3 corrupt packets, 1 gaps, 5 messages refused",
+        "drops": "2 dropped (the model was busy), 3 corrupt packets, 1 gaps, 5 messages refused",
     }
 
 
@@ -266,14 +266,14 @@ def test_each_source_has_rows_of_its_own() -> None:
     text = io.StringIO()
     Console(file=text, width=200).print(summary(counters, 6.0, 1.0))
     lines = [" ".join(line.split()) for line in text.getvalue().splitlines()]
-    assert "drops 3 dropped, 1 microphone overruns" in lines
+    assert "drops 3 dropped (the model was busy), 1 microphone overruns" in lines
     front, back = (
         lines.index("front 5.0 s (5 results), 1 objects"),
         lines.index("back 5.0 s (3 results), 1 objects"),
     )
     assert lines[front + 1 : front + 4] == [
         "latency p50 90 ms, p95 120 ms",
-        "drops 2 dropped, 1 microphone overruns",
+        "drops 2 dropped (the model was busy), 1 microphone overruns",
         "dog 1-4 s",
     ]
-    assert lines[back + 2] == "drops 1 dropped"
+    assert lines[back + 2] == "drops 1 dropped (the model was busy)"

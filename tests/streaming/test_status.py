@@ -39,10 +39,10 @@ def lines(told: dict[str, dict[str, Any]]) -> list[str]:
 
 def test_sources_and_nodes_have_a_row_each() -> None:
     assert lines(TOLD) == [
-        "source state fps audio latency p50 / p95 generation lost, and why",
-        "front live 24.9 -31 dBFS 80 / 120 ms 2 7 (the model was busy), 1 (gaps)",
-        "yard lost: [no route] 0.0 none 0 nothing",
-        "new starting none nothing",
+        "source state fps audio latency p50 / p95 generation lost",
+        "front live 24.9 -31 dBFS 80 / 120 ms 2 7 dropped (the model was busy), 1 gaps",
+        "yard lost: [no route] 0.0 none 0 none",
+        "new starting none none",
         "node state restarts queue memory",
         "capture-front ready 0 1 81 MiB",
         "capture-yard ready 0 80 MiB",
@@ -57,4 +57,4 @@ def test_a_run_with_one_source_has_its_latency_in_the_recorder_itself() -> None:
         "capture": {"state": "ready", "source": "clip", "fps": 25.0, "has_audio": True, "audio_dbfs": -9.0},
         "recorder": {"state": "ready", "results": 2, "latency_p50_ms": 50.0, "latency_p95_ms": 60.0},
     }
-    assert lines(told)[1] == "clip ready 25.0 -9 dBFS 50 / 60 ms nothing"
+    assert lines(told)[1] == "clip ready 25.0 -9 dBFS 50 / 60 ms none"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from streaming.errors import UserError
@@ -18,7 +20,7 @@ from streaming.sources.address import filled_in, kind_of, redacted
         ("clip.mp4", "file"),
         ("/films/a: b.mkv", "file"),
         ("C:\\films\\clip.mp4", "file"),
-        ("ftp://host/clip.mp4", "file"),
+        ("D:/films/clip.mp4", "file"),
         ("webcam.mp4", "file"),
     ],
 )
@@ -44,6 +46,28 @@ def test_the_kind_of_a_source_is_in_its_uri(uri: str, kind: str) -> None:
 )
 def test_what_is_secret_is_not_shown(uri: str, shown: str) -> None:
     assert redacted(uri) == shown
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("rstp://me:hunter2@camera/1", "found rstp://***@camera/1, expected one that begins with rtsp://"),
+        ("ftp://me:hunter2@camera/1", "found ftp://***@camera/1"),
+        ("rtsp:/me:hunter2@camera/1", "found rtsp:/***@camera/1"),
+        ("me:hunter2@camera/1", "found an address without a scheme"),
+    ],
+)
+def test_an_address_that_is_written_wrongly_is_not_taken_for_a_file(uri: str, shown: str) -> None:
+    with pytest.raises(UserError) as caught:
+        kind_of(uri)
+    assert shown in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_file_may_be_called_like_a_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "me:now@home.mp4").touch()
+    assert kind_of("me:now@home.mp4") == "file"
 
 
 def test_a_password_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ import av
 import numpy as np
 import pytest
 
-from streaming.backoff import Backoff
 from streaming.clock import FakeClock
 from streaming.messages import Snippet
 from streaming.snippets import Strip, Window
@@ -171,7 +170,7 @@ def run(script: Script) -> tuple[list[Snippet], LiveSource, list[Scripted]]:
         made.append(Scripted(*[*script, ([], "over")][len(made)], clock))
         return made[-1]
 
-    source = LiveSource("front", connect, shown="rtsp://***@host", clock=clock, backoff=Backoff(1.0, 30.0))
+    source = LiveSource("front", connect, shown="rtsp://***@host", clock=clock)
     return [message for message in source if isinstance(message, Snippet)], source, made
 
 

@@ -9,17 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
 import pytest
 
-from streaming.backoff import Backoff
 from streaming.clock import Clock
 from streaming.link import Receiver, Sender
 from streaming.messages import encode
 from streaming.sources.base import PreviewSettings
+from streaming.sources.live import LiveOptions
 from streaming.sources.network import network_source
 from tests.cameras import RtspCamera, needs_rtsp
 from tests.media import frame_number, make_clip
@@ -58,9 +58,10 @@ def camera(clip: Path) -> Iterator[Callable[..., RtspCamera]]:
 def watch() -> Iterator[Callable[..., Watched]]:
     made: list[Watched] = []
 
-    def begin(uri: str, **options: Any) -> Watched:
-        options = {"hop_s": 0.5, "silent_s": 1.5, "backoff": Backoff(0.2, 0.5)} | options
-        made.append(Watched(network_source(uri, "front", clock=Clock(), **options)))
+    def begin(uri: str, transport: Literal["tcp", "udp"] = "tcp", **options: Any) -> Watched:
+        live = LiveOptions(**{"hop_s": 0.5, "silent_s": 1.5, "retry_s": (0.2, 0.5)} | options)
+        source = network_source(uri, "front", clock=Clock(), options=live, transport=transport)
+        made.append(Watched(source))
         return made[-1]
 
     yield begin
@@ -155,10 +156,11 @@ def test_sound_that_stops_is_not_waited_for_and_is_heard_again_when_it_is_back(
 
 
 @needs_rtsp
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_camera_without_sound_works(
-    camera: Callable[..., RtspCamera], watch: Callable[..., Watched]
+    camera: Callable[..., RtspCamera], watch: Callable[..., Watched], transport: str
 ) -> None:
-    watched = watch(camera("--silent").uri)
+    watched = watch(camera("--silent").uri, transport=transport)
     found = watched.more(4)
     assert not any(snippet.has_audio or snippet.audio.any() or snippet.gap for snippet in found)
     numbers = [frame_number(snippet.frame) for snippet in found]
@@ -171,7 +173,7 @@ def test_what_a_slow_model_takes_is_current_for_as_long_as_it_runs(
 ) -> None:
     """200 ms a snippet, ten snippets a second: half are left out, and none that is taken has grown old."""
     clock, hop_s = Clock(), 0.1
-    source = network_source(camera().uri, "front", clock=clock, hop_s=hop_s)
+    source = network_source(camera().uri, "front", clock=clock, options=LiveOptions(hop_s=hop_s))
     sender = Sender(f"ipc://{tmp_path}/link", overflow=source.overflow, clock=clock)
     receiver = Receiver(sender.address, clock=clock)
 

@@ -15,14 +15,13 @@ import av
 import numpy as np
 import pytest
 
-from streaming.backoff import Backoff
 from streaming.clock import Clock, FakeClock
 from streaming.errors import UserError
 from streaming.messages import Snippet
 from streaming.sources import microphone as microphone_module
 from streaming.sources.arrivals import Arrival, Opened
 from streaming.sources.camera import OpenCvCamera
-from streaming.sources.live import LiveSource
+from streaming.sources.live import LiveOptions, LiveSource
 from streaming.sources.microphone import Block, Microphone, PortAudioStream, find_device
 from streaming.sources.webcam import WebcamSource
 from tests.media import draw_frame, tone
@@ -107,7 +106,7 @@ def test_flash_and_beep_stay_together_though_the_microphone_runs_fast(ppm: float
             source.close()
         return both
 
-    source = LiveSource("cam", connect, shown="webcam:0", clock=clock, hop_s=0.5 / FPS)
+    source = LiveSource("cam", connect, shown="webcam:0", clock=clock, options=LiveOptions(hop_s=0.5 / FPS))
     snippets = [message for message in source if isinstance(message, Snippet)]
     found = onsets(snippets)
     assert len(found) > 120
@@ -160,9 +159,11 @@ def watch() -> Iterator[Callable[..., Watched]]:
                 raise UserError("webcam:0: no camera /dev/video0; found: none")
             return left.pop(0)
 
-        options = {"hop_s": 0.5, "silent_s": 1.0, "backoff": Backoff(0.2, 0.5)} | options
+        live = LiveOptions(**{"hop_s": 0.5, "silent_s": 1.0, "retry_s": (0.2, 0.5)} | options)
         made.append(
-            Watched(WebcamSource("cam", open_camera, microphone, shown="webcam:0", clock=Clock(), **options))
+            Watched(
+                WebcamSource("cam", open_camera, microphone, shown="webcam:0", clock=Clock(), options=live)
+            )
         )
         return made[-1]
 
