@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,9 +34,12 @@ class OpenCvCamera:
     def __init__(
         self, which: str, *, width: int | None = None, height: int | None = None, fps: float | None = None
     ) -> None:
+        # OpenCV tries one library after the other, and complains of each on standard error.
+        if sys.platform == "linux" and not os.path.exists(device_of(which)):
+            raise UserError(why_not(which))
         self._capture: Any = cv2.VideoCapture(int(which) if which.isdigit() else which)
         if not self._capture.isOpened():
-            raise UserError(f"webcam:{which}: {why_not(which)}")
+            raise UserError(why_not(which))
         asked = {
             cv2.CAP_PROP_FRAME_WIDTH: width,
             cv2.CAP_PROP_FRAME_HEIGHT: height,
@@ -67,9 +71,14 @@ def cameras() -> dict[str, str]:
     return found
 
 
+def device_of(which: str) -> str:
+    """The device of a camera that is given by number or by device."""
+    return f"/dev/video{which}" if which.isdigit() else which
+
+
 def why_not(which: str) -> str:
     """Why a camera cannot be opened, and what to do, as far as can be told from outside."""
-    device = f"/dev/video{which}" if which.isdigit() else which
+    device = device_of(which)
     if not os.path.exists(device):
         others = ", ".join(f"{path} ({name})" for path, name in cameras().items()) or "none"
         return f"no camera {device}; found: {others}"

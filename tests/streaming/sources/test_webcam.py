@@ -156,7 +156,7 @@ def watch() -> Iterator[Callable[..., Watched]]:
 
         def open_camera() -> Camera:
             if not left:
-                raise UserError("webcam:0: no camera /dev/video0; found: none")
+                raise UserError("no camera /dev/video0; found: none")
             return left.pop(0)
 
         live = LiveOptions(**{"hop_s": 0.5, "silent_s": 1.0, "retry_s": (0.2, 0.5)} | options)
@@ -231,13 +231,23 @@ def test_no_camera_is_told_in_a_line_and_tried_again(
 ) -> None:
     watched = watch([], None)
     watched.until(lambda: watched.state() == "lost")
-    assert watched.source.counters["reason"] == "webcam:0: no camera /dev/video0; found: none"
+    assert watched.source.counters["reason"] == "no camera /dev/video0; found: none"
     assert "no camera /dev/video0" in caplog.text
 
 
-def test_opencv_says_what_is_the_matter_with_a_camera() -> None:
-    with pytest.raises(UserError, match=r"webcam:/dev/video98: no camera /dev/video98; found: "):
-        OpenCvCamera("/dev/video98")
+@pytest.mark.parametrize("which", ["98", "/dev/video98"])
+def test_a_camera_that_is_not_there_is_told_in_one_line(
+    which: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError, match=r"^no camera /dev/video98; found: "):
+        OpenCvCamera(which)
+    assert capfd.readouterr().err == ""  # nothing of OpenCV's own
+
+
+def test_a_device_that_is_no_camera_is_told(tmp_path: Path) -> None:
+    (tmp_path / "video").touch()
+    with pytest.raises(UserError, match="video cannot be opened; does another program use it"):
+        OpenCvCamera(str(tmp_path / "video"))
 
 
 # The microphone -------------------------------------------------------------------------------------------
