@@ -320,7 +320,7 @@ def check(args: argparse.Namespace) -> int:
 
 def node(args: argparse.Namespace) -> int:
     from streaming.config import load, setting
-    from streaming.supervisor import environment
+    from streaming.node_process import environment
 
     config = load(args.config, settings=map(setting, args.settings))
     require_addresses(config, "a node by itself")
@@ -403,7 +403,7 @@ def world(args: argparse.Namespace) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    from streaming.supervisor import environment
+    from streaming.node_process import environment
 
     # As the nodes are started; it counts only before the libraries are loaded.
     os.environ.update(environment(os.cpu_count() or 1))
@@ -434,7 +434,7 @@ def train(args: argparse.Namespace) -> int:
 
 
 def bench(args: argparse.Namespace) -> int:
-    from streaming.supervisor import environment
+    from streaming.node_process import environment
 
     # As the nodes are started; it counts only before the libraries are loaded.
     os.environ.update(environment(os.cpu_count() or 1))

@@ -40,8 +40,9 @@ from nodes.runtime import Stage
 from streaming.clock import Clock
 from streaming.config import Config
 from streaming.messages import End, Message, Preview
+from streaming.node_process import Node
 from streaming.results import read_results
-from streaming.supervisor import Node, Supervisor
+from streaming.supervisor import Supervisor
 
 HEIGHT, WIDTH = 360, 480
 REPEATS = 7

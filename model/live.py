@@ -45,7 +45,8 @@ class _Source:
 class LiveLocaliser:
     """The sliding window, and the tracks in it, per source.
 
-    A new generation of a source starts afresh: nothing of another scene leaks into it. Ids go on counting.
+    A new generation of a source starts afresh: nothing of another scene leaks into it. Ids go on counting,
+    in each source from `first_id`.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class LiveLocaliser:
         options: TrackOptions,
         selection: Selection = "sounding",
         silence_dbfs: float | None = -70.0,
+        first_id: int = 1,
     ) -> None:
         self.localiser = localiser
         # The published code lets every query through; only class probabilities decide, later.
@@ -63,6 +65,7 @@ class LiveLocaliser:
         self.selection: Selection = selection
         # Below this level nothing can be sounding, whatever the window's earlier seconds held.
         self.silence_dbfs = silence_dbfs
+        self.first_id = first_id
         self._sources: dict[str, _Source] = {}
 
     @torch.inference_mode()
@@ -113,7 +116,7 @@ class LiveLocaliser:
     def _state(self, source: str, kind: tuple[int, tuple[int, ...]]) -> _Source:
         state = self._sources.get(source)
         if state is None or state.kind != kind:
-            first_id = 1 if state is None else state.tracker.next_id
+            first_id = self.first_id if state is None else state.tracker.next_id
             window = SlidingWindow(self.localiser.options.window)
             state = _Source(kind, window, Tracker(self.options, first_id))
             self._sources[source] = state

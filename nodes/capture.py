@@ -16,6 +16,7 @@ from streaming.clock import Clock
 from streaming.config import Config, SourceConfig
 from streaming.errors import UserError
 from streaming.link import Sender
+from streaming.memory import Memory, numbered
 from streaming.messages import End, Message, Preview, Snippet
 from streaming.sources.address import filled_in, kind_of
 from streaming.sources.base import PreviewSettings, Source
@@ -34,15 +35,22 @@ RATE_NS = 1_000_000_000
 log = logging.getLogger(__name__)
 
 
-def open_source(config: Config, clock: Clock) -> Source:
-    """The configured source; raises `UserError` for one that cannot be opened."""
+def open_source(config: Config, clock: Clock, memory: Memory | None = None) -> Source:
+    """The configured source, which goes on where an earlier capture node has been.
+
+    Raises `UserError` for one that cannot be opened.
+    """
+    memory = memory or Memory()
     s, o = config.source, config.output
     if not s.uri:
         raise UserError("source.uri: nothing to open; give --source FILE")
     kind, preview = kind_of(s.uri), None
     if o.annotated or o.tape is not None:
         preview = PreviewSettings(max_side=o.preview_side, max_fps=o.preview_fps, quantiser=o.jpeg_quantiser)
-    live = LiveOptions(hop_s=s.hop_s, preview=preview, silent_s=s.silent_s)
+    begun_ns = clock.monotonic_ns() - round(memory.begun_s_ago * 1e9) if memory.begun_s_ago else None
+    live = LiveOptions(
+        hop_s=s.hop_s, preview=preview, silent_s=s.silent_s, begun_ns=begun_ns, after=memory.reached
+    )
     if kind == "webcam":
         which = s.uri.removeprefix("webcam:") or "0"
         return WebcamSource(
@@ -59,7 +67,7 @@ def open_source(config: Config, clock: Clock) -> Source:
         return TapeSource(
             Path(s.uri), clock=clock, hop_s=s.hop_s, pace=s.pace, start_s=s.start_s,
             source_id=None if s.id == SourceConfig().id else s.id, previews=o.annotated or o.tape is not None,
-            everything=s.dropped_too,
+            everything=s.dropped_too, after=memory.reached,
         )  # fmt: skip
     return FileSource(
         Path(s.uri),
@@ -72,6 +80,7 @@ def open_source(config: Config, clock: Clock) -> Source:
         video_stream=s.video_stream,
         audio_stream=s.audio_stream,
         threads=config.nodes.capture.threads,
+        after=memory.reached,
     )
 
 
@@ -128,14 +137,18 @@ class CaptureStage:
         return self._fps
 
 
-def open_tape(config: Config, source: Source) -> TapeWriter | None:
-    """Where what comes is to be kept, if it is. Raises `UserError` for a file that cannot be made."""
+def open_tape(config: Config, source: Source, memory: Memory | None = None) -> TapeWriter | None:
+    """Where what comes is to be kept, if it is; what an earlier capture node has kept is left alone.
+
+    Raises `UserError` for a file that cannot be made.
+    """
     o = config.output
     if o.tape is None:
         return None
     if Path(o.tape).resolve() == Path(config.source.uri).resolve():
         raise UserError(f"output.tape: {o.tape} is what is being played; choose another file")
-    return TapeWriter(o.tape, pictures=o.tape_pictures, live=source.live, hop_s=config.source.hop_s)
+    path = numbered(Path(o.tape), (memory or Memory()).incarnation)
+    return TapeWriter(path, pictures=o.tape_pictures, live=source.live, hop_s=config.source.hop_s)
 
 
 def kept(tape: TapeWriter | None, message: Snippet | Preview | End) -> TapeWriter | None:
@@ -166,6 +179,7 @@ def run_capture(
             "dropped": snippets.dropped,
             "sent": snippets.sent,
             "queue": snippets.accepted - snippets.handled,
+            "given_up": snippets.given_up,
         }
 
     lifeline.counters = counters

@@ -24,6 +24,7 @@ from model.rle import box_and_area, encode_mask
 from model.vocabulary import Vocabulary
 from streaming.config import Config
 from streaming.errors import UserError
+from streaming.memory import Memory
 from streaming.messages import Message, Result, SoundingMasks
 
 
@@ -49,9 +50,15 @@ class ClassificationStage:
         self.count = 0
 
     @classmethod
-    def from_config(cls, config: Config, weights: Weights) -> ClassificationStage:
+    def from_config(
+        cls, config: Config, weights: Weights, memory: Memory | None = None
+    ) -> ClassificationStage:
+        """With the vocabulary that was set last, if any was since the run began."""
         m, v = config.model, config.vocabulary
-        vocabulary = Vocabulary.parse(v.words) if isinstance(v.words, str) else Vocabulary(tuple(v.words))
+        if memory is not None and memory.vocabulary is not None:
+            vocabulary = Vocabulary(tuple(memory.vocabulary["words"]), memory.vocabulary["revision"])
+        else:
+            vocabulary = Vocabulary.parse(v.words) if isinstance(v.words, str) else Vocabulary(tuple(v.words))
         classifier = OpenVocabularyClassifier(
             m.clip,
             weights,

@@ -19,9 +19,11 @@ from model.precision import device_of
 from model.tracks import TrackOptions
 from streaming.config import Config
 from streaming.errors import UserError
+from streaming.memory import Memory
 from streaming.messages import End, Features, Message, SoundingMasks
 
 FLOAT16_MAX = 60_000.0
+IDS_OF_ONE = 1_000_000  # more objects than one process will ever see
 
 
 def localiser_options(config: Config) -> LocaliserOptions:
@@ -45,7 +47,9 @@ class ModelStage:
         self.count = self.new_tracks = 0
 
     @classmethod
-    def from_config(cls, config: Config, weights: Weights) -> ModelStage:
+    def from_config(cls, config: Config, weights: Weights, memory: Memory | None = None) -> ModelStage:
+        """Tracks of an earlier model node are not known to this one, so no id of theirs is used again."""
+        incarnation = (memory or Memory()).incarnation
         localiser = Localiser(localiser_options(config))
         weights.fill("localiser", localiser)
         localiser.for_inference(config.model.precision, device_of(config.model.device))
@@ -55,6 +59,7 @@ class ModelStage:
                 track_options(config),
                 config.model.resolved_selection,
                 silence_dbfs=config.tracks.silence_dbfs if config.model.behaviour == "paper" else None,
+                first_id=1 + (incarnation - 1) * IDS_OF_ONE,
             )
         )
 

@@ -15,20 +15,27 @@ from streaming.annotated_video import AnnotatedVideo
 from streaming.clock import Clock
 from streaming.config import Config
 from streaming.errors import UserError
+from streaming.memory import Memory, numbered
 from streaming.messages import Message, Preview, Result
-from streaming.results import ResultsWriter
+from streaming.results import ResultsWriter, read_results, result_of
 from streaming.story import Story
 
 log = logging.getLogger(__name__)
 
 LATENCIES_KEPT = 1000
+MOST_REREAD = 64 << 20  # bytes of results that a recorder takes in to go on with them; hours
 STAND_IN_NOTICE = "stand-in weights: these masks mean nothing"
 
 
 class RecorderStage:
-    """Writes `results.jsonl` and `annotated.mp4`, and keeps the figures of the summary."""
+    """Writes `results.jsonl` and `annotated.mp4`, and keeps the figures of the summary.
 
-    def __init__(self, results: Path | None, video: AnnotatedVideo | None, clock: Clock) -> None:
+    goes_on: `results` is of this run, by an earlier recorder; what is in it counts as its own.
+    """
+
+    def __init__(
+        self, results: Path | None, video: AnnotatedVideo | None, clock: Clock, *, goes_on: bool = False
+    ) -> None:
         self.video, self.clock = video, clock
         self.count = 0
         self.first_result_wall_ns: int | None = None
@@ -41,10 +48,22 @@ class RecorderStage:
         self._story = Story()
         self._stages: dict[str, Mean] = {}
         self._latency_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._newest: dict[str, tuple[int, int]] = {}  # source -> generation, number
+        self._begun, self._goes_on = False, goes_on
+        if goes_on and results is not None:
+            self._writer = ResultsWriter(results, append=True)
+            for line in read_results(results, newest_bytes=MOST_REREAD):
+                self._note(*result_of(line))
 
     @classmethod
-    def from_config(cls, config: Config, clock: Clock, source_id: str = "") -> RecorderStage:
-        """What is written goes to the run's folder, or with a `source_id` to a folder of that name in it."""
+    def from_config(
+        cls, config: Config, clock: Clock, source_id: str = "", memory: Memory | None = None
+    ) -> RecorderStage:
+        """What is written goes to the run's folder, or with a `source_id` to a folder of that name in it.
+
+        A recorder that takes the place of another goes on with its results, and begins another video.
+        """
+        memory = memory or Memory()
         folder = Path(config.output.dir) / source_id
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -53,23 +72,38 @@ class RecorderStage:
                 f"{folder}: cannot be made ({error.strerror}); choose another with --out"
             ) from error
         notice = STAND_IN_NOTICE if config.model.checkpoint == "stand-in" else ""
+        results, film = folder / "results.jsonl", numbered(folder / "annotated.mp4", memory.incarnation)
+        begun_ns = clock.wall_ns() - memory.begun_s_ago * 1e9
         return cls(
-            folder / "results.jsonl" if config.output.results else None,
-            AnnotatedVideo(folder / "annotated.mp4", notice=notice) if config.output.annotated else None,
+            results if config.output.results else None,
+            AnnotatedVideo(film, notice=notice) if config.output.annotated else None,
             clock,
+            goes_on=memory.incarnation > 1 and results.exists() and results.stat().st_mtime_ns > begun_ns,
         )
 
     def process(self, message: Message) -> Iterable[Message]:
-        # Opened with the first message, so that a run that fails to start leaves an earlier run's file alone.
-        if self._writer is None and self._path is not None:
-            self._writer = ResultsWriter(self._path)
+        if not self._begun:
+            self._begin()
         if isinstance(message, Result):
-            self._note(message)
+            if (message.generation, message.seq) <= self._newest.get(message.source, (-1, -1)):
+                return ()  # in the file, but its writer died before it could say so
+            self._note(message, self.clock.wall_ns())
             if self._writer is not None:
                 self._writer.write(message, wall_ns=self.clock.wall_ns())
         if isinstance(message, Result | Preview):
             self._film(message)
         return ()
+
+    def _begin(self) -> None:
+        """With the first message, so that a run that fails to start leaves an earlier run's files alone."""
+        self._begun = True
+        if self._writer is None and self._path is not None:
+            self._writer = ResultsWriter(self._path)
+        if self.video is not None and not self._goes_on:
+            film = self.video.path
+            for other in film.parent.glob(f"{film.stem}-*{film.suffix}"):
+                if other.stem.removeprefix(f"{film.stem}-").isdigit():
+                    other.unlink(missing_ok=True)  # the second part of an earlier run's film
 
     def _film(self, message: Result | Preview) -> None:
         """Give the video its part; when its disk fails, the results go on without it."""
@@ -83,8 +117,8 @@ class RecorderStage:
         except UserError as error:
             log.error("%s; the results go on without the video", error)
 
-    def _note(self, result: Result) -> None:
-        now_ns = self.clock.wall_ns()
+    def _note(self, result: Result, now_ns: int) -> None:
+        self._newest[result.source] = (result.generation, result.seq)
         self.first_result_wall_ns = self.first_result_wall_ns or now_ns
         self.count += 1
         self._cover(result)
@@ -137,12 +171,14 @@ class RecorderStage:
         }
 
 
-def open_recorder(config: Config, clock: Clock) -> RecorderStage | ManyRecorders:
+def open_recorder(
+    config: Config, clock: Clock, memory: Memory | None = None
+) -> RecorderStage | ManyRecorders:
     """For one source or several. Raises `UserError` where nothing can be written."""
     if not config.sources:
-        return RecorderStage.from_config(config, clock)
+        return RecorderStage.from_config(config, clock, memory=memory)
     ids = [source.id for source in config.sources]
-    return ManyRecorders({name: RecorderStage.from_config(config, clock, name) for name in ids})
+    return ManyRecorders({name: RecorderStage.from_config(config, clock, name, memory) for name in ids})
 
 
 class ManyRecorders:

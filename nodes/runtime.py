@@ -56,6 +56,7 @@ class Gate:
     def __init__(self) -> None:
         self._newest: dict[tuple[str, str, type], tuple[int, int]] = {}  # generation, number
         self._generation: dict[tuple[str, str], int] = {}
+        self.reached: dict[str, tuple[int, int, int]] = {}  # source -> generation, number, t_ns of the newest
         self.turned_away = 0
 
     def admits(self, message: Message, link: str = "") -> bool:
@@ -67,6 +68,8 @@ class Gate:
             self.turned_away += 1
             return False
         self._newest[key] = place
+        if not isinstance(message, End):
+            self.reached[message.source] = (*place, message.t_ns)
         return True
 
     def begins_generation(self, message: Message, link: str = "") -> bool:
@@ -83,6 +86,8 @@ class Orphaned(Exception):
 class Lifeline:
     """Whether to go on: until the supervisor says stop, or is gone.
 
+    When it says `finish`, nothing more will come in: what is in hand is seen home.
+
     A node that the supervisor has started ends when its parent process changes. One that somebody started on
     another machine (`parent` is None) ends when the supervisor, once heard, has been silent for a minute.
 
@@ -91,7 +96,7 @@ class Lifeline:
 
     def __init__(self, control: ControlClient, stage: Stage, clock: Clock, parent: int | None = None) -> None:
         self.control, self.stage, self.clock = control, stage, clock
-        self.started = self.stopping = False
+        self.started = self.stopping = self.finishing = False
         self.counters: Callable[[], dict[str, Any]] = dict
         self._parent = parent
         self._heard_ns: int | None = None
@@ -124,6 +129,8 @@ class Lifeline:
                     self.started, value = True, None
                 case "stop":
                     self.stopping, value = True, None
+                case "finish":
+                    self.finishing, value = True, None
                 case "ping":
                     value = None
                 case _:
@@ -181,11 +188,14 @@ def run_stage(
     gate, held = Gate(), Held(receiver, sender)
 
     def counters() -> dict[str, Any]:
-        waiting = {} if sender is None else {"queue": sender.accepted - sender.handled}
-        return {"refused": receiver.refused, "repeated": gate.turned_away, **waiting}
+        waiting = (
+            {} if sender is None else {"queue": sender.accepted - sender.handled, "given_up": sender.given_up}
+        )
+        reached = {source: list(place) for source, place in gate.reached.items()}
+        return {"refused": receiver.refused, "repeated": gate.turned_away, "reached": reached, **waiting}
 
     lifeline.counters = counters
-    while ends and lifeline.pulse():
+    while ends and lifeline.pulse() and not lifeline.finishing:
         held.let_go()
         message = receiver.receive(timeout_s=POLL_S)
         if message is None:

@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from streaming.config import Config, kind_of_node
 from streaming.control import ControlClient
 from streaming.errors import UserError
 from streaming.link import Receiver, Sender
+from streaming.memory import Memory
 from streaming.messages import Message, MessageError
 from streaming.security import SOCKET_DIR_PREFIX, Security
 
 log = logging.getLogger(__name__)
 
 Counters = dict[str, Any]
+HELLO_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Tools:
     security: Security | None
     control: ControlClient
     parent: int | None  # the supervisor's process, where it has started this one
+    memory: Memory = field(default_factory=Memory)
 
     def receiver(self, *links: str, holds: bool = False) -> Receiver:
         """For all that comes over these links, from however many sources."""
@@ -64,10 +67,10 @@ class Tools:
 def capture(tools: Tools) -> Counters:
     from nodes.capture import CaptureStage, open_source, open_tape, run_capture
 
-    source = open_source(tools.config, tools.clock)
+    source = open_source(tools.config, tools.clock, tools.memory)
     stage = CaptureStage(source)
     overflow = tools.config.source.overflow or source.overflow
-    tape = open_tape(tools.config, source)
+    tape = open_tape(tools.config, source, tools.memory)
     snippets = tools.sender("snippets", overflow, tape.dropped if tape else None)
     previews = tools.sender("previews", overflow) if tools.config.output.annotated else None
     tools.control.ready()
@@ -93,7 +96,8 @@ def model(tools: Tools) -> Counters:
 
     _set_threads(tools.config.nodes.model.threads)
     weights = open_weights(tools.config.model.checkpoint, tools.config.model.stand_in_salt)
-    return _in_line(tools, ModelStage.from_config(tools.config, weights), ("features",), "masks")
+    stage = ModelStage.from_config(tools.config, weights, tools.memory)
+    return _in_line(tools, stage, ("features",), "masks")
 
 
 def classification(tools: Tools) -> Counters:
@@ -102,13 +106,14 @@ def classification(tools: Tools) -> Counters:
 
     _set_threads(tools.config.nodes.classification.threads)
     weights = open_weights(tools.config.model.checkpoint, tools.config.model.stand_in_salt)
-    return _in_line(tools, ClassificationStage.from_config(tools.config, weights), ("masks",), "results")
+    stage = ClassificationStage.from_config(tools.config, weights, tools.memory)
+    return _in_line(tools, stage, ("masks",), "results")
 
 
 def recorder(tools: Tools) -> Counters:
     from nodes.recorder import open_recorder
 
-    stage = open_recorder(tools.config, tools.clock)
+    stage = open_recorder(tools.config, tools.clock, tools.memory)
     links = ("results", "previews") if tools.config.output.annotated else ("results",)
     try:
         return _in_line(tools, stage, links, None)
@@ -145,8 +150,10 @@ def _set_threads(threads: int) -> None:
     torch.set_num_interop_threads(1)
 
 
-def start(name: str, config: Config, parent: int | None = None) -> int:
+def start(name: str, config: Config, parent: int | None = None, memory: Memory | None = None) -> int:
     """Run a node to its end, or until process `parent` is its parent no more; its exit status.
+
+    memory: what it has to know of its life so far; None: the supervisor is asked, once it is there.
 
     Raises `UserError` when it cannot so much as talk to the supervisor.
     """
@@ -157,7 +164,8 @@ def start(name: str, config: Config, parent: int | None = None) -> int:
     control = ControlClient(str(config.links.control), clock=clock, node=name, security=security)
     control.hello()
     try:
-        control.done(NODES[kind_of_node(name)](Tools(config, clock, security, control, parent)))
+        memory = memory or welcomed(control, clock)
+        control.done(NODES[kind_of_node(name)](Tools(config, clock, security, control, parent, memory)))
     except (UserError, ModelError) as error:
         control.failed(str(error))
         if parent is None:  # the supervisor tells it on another machine's screen only
@@ -179,6 +187,27 @@ def start(name: str, config: Config, parent: int | None = None) -> int:
     return 0
 
 
+def welcomed(control: ControlClient, clock: Clock) -> Memory:
+    """What the supervisor tells a node that somebody has started by hand, once there is a supervisor."""
+    hello_ns = clock.monotonic_ns()
+    while True:
+        for request in control.poll(HELLO_S):
+            match request.name:
+                case "welcome":
+                    control.reply(request)
+                    return Memory.model_validate(request.args)
+                case "stop":
+                    control.reply(request)
+                    sys.exit(0)
+                case "ping":
+                    control.reply(request)
+                case _:
+                    control.reply(request, error="not ready yet")
+        if clock.monotonic_ns() - hello_ns > HELLO_S * 1e9:  # the one that heard it may be gone
+            hello_ns = clock.monotonic_ns()
+            control.hello()
+
+
 def _tidy_up_after_supervisor(config: Config) -> None:
     """Remove the private directory of sockets that only its owner would have removed."""
     address = str(config.links.control)
@@ -188,14 +217,14 @@ def _tidy_up_after_supervisor(config: Config) -> None:
 
 
 def main() -> None:
-    """For a process of its own: `python -m nodes.start NAME SETTINGS.json`."""
-    name, settings = sys.argv[1:3]
-    with open(settings, encoding="utf-8") as file:
-        config = Config.model_validate_json(file.read())
+    """For a process of its own: `python -m nodes.start NAME SETTINGS.json MEMORY.json`."""
+    name, settings, remembered = sys.argv[1:4]
+    config = Config.model_validate_json(Path(settings).read_bytes())
+    memory = Memory.model_validate_json(Path(remembered).read_bytes())
     # Skip the interpreter's slow goodbye: everything that matters has been closed.
     code = 1
     try:
-        code = start(name, config, PARENT)
+        code = start(name, config, PARENT, memory)
     except UserError as error:
         print(error, file=sys.stderr)
     finally:  # even when nobody reads standard error any more

@@ -177,15 +177,19 @@ class AnnotatedVideo:
         self._early.clear()
 
     def _write_sound(self, hop: Preview, start_s: Fraction) -> None:
-        """Appends the hop's sound; where hops are missing before it, silence keeps its place."""
+        """Appends the hop's sound; where hops are missing before it, silence keeps its place.
+
+        What of it has been heard before is left out: a source that was opened again may go back a little.
+        """
         assert self._writer is not None
         missing = round((start_s - self._timeline.sound_s) * hop.audio_rate_hz)
+        audio = hop.audio[max(0, -missing) :] if missing < -SOUND_SLACK_S * hop.audio_rate_hz else hop.audio
         if len(hop.audio) and missing > SOUND_SLACK_S * hop.audio_rate_hz:
             silence = np.zeros((missing, hop.audio.shape[1]), np.int16)
             self._writer.sound(silence, hop.audio_rate_hz)
             self._timeline.sound_s += Fraction(missing, hop.audio_rate_hz)
-        self._writer.sound(hop.audio, hop.audio_rate_hz)
-        self._timeline.sound_s += Fraction(len(hop.audio), hop.audio_rate_hz)
+        self._writer.sound(audio, hop.audio_rate_hz)
+        self._timeline.sound_s += Fraction(len(audio), hop.audio_rate_hz)
 
     def _scene(self, hop: Preview, result: Result | None, last: bool) -> _Scene:
         before = self._seen if self._seen is not None and self._seen.generation == hop.generation else None

@@ -336,6 +336,18 @@ class NodesConfig(Section):
     """Writes the files."""
 
 
+class SupervisionConfig(Section):
+    """What becomes of a node that dies."""
+
+    hung_s: Annotated[float, Field(ge=2, le=3600)] = 60.0
+    """A node that has said nothing for so many seconds is killed, and started again as one that died."""
+    deaths: Annotated[int, Field(ge=1, le=100)] = 5
+    """With so many deaths ..."""
+    within_s: Annotated[float, Field(ge=1, le=86400)] = 300.0
+    """... in so many seconds, a node is given up: a run over recordings ends, one with a camera goes on
+    without the node and tries it every 30 s."""
+
+
 class LinksConfig(Section):
     """Addresses, ipc://PATH or tcp://HOST:PORT; unless given, sockets in a private directory of the run."""
 
@@ -379,6 +391,7 @@ class Config(Section):
     vocabulary: VocabularyConfig = VocabularyConfig()
     output: OutputConfig = OutputConfig()
     nodes: NodesConfig = NodesConfig()
+    supervision: SupervisionConfig = SupervisionConfig()
     links: LinksConfig = LinksConfig()
 
     @model_validator(mode="before")
@@ -456,6 +469,11 @@ def of_source(path: str, source_id: str) -> str:
     """A file of one of several sources: `out/tape.mcap` becomes `out/tape-ID.mcap`."""
     stem, dot, ending = path.rpartition(".")
     return f"{stem}-{source_id}.{ending}" if dot and "/" not in ending else f"{path}-{source_id}"
+
+
+def is_live(source: SourceConfig) -> bool:
+    """Whether it is a camera, which goes on for ever, and not a recording."""
+    return kind_of(source.uri) in ("webcam", "network")
 
 
 def kind_of_node(name: str) -> str:

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from streaming.clock import Clock
 from streaming.config import kind_of_node
+from streaming.node_process import Node
 from streaming.status import told_lost
-from streaming.supervisor import Node
 
 LINE_EVERY_NS = 10_000_000_000
 LOG_COLUMNS = 200
@@ -108,8 +108,11 @@ def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s:
         "latency",
         f"p50 {recorder.get('latency_p50_ms', 0):.0f} ms, p95 {recorder.get('latency_p95_ms', 0):.0f} ms",
     )
-    refused = sum(one.get("refused", 0) for one in counters.values())
-    row("drops", told_lost([*sources, {"refused": refused}]))
+    anywhere = {key: sum(one.get(key, 0) for one in counters.values()) for key in ("refused", "given_up")}
+    row("drops", told_lost([*({**one, **dict.fromkeys(anywhere, 0)} for one in sources), anywhere]))
+    restarts = {name: one["restarts"] for name, one in counters.items() if one.get("restarts")}
+    if restarts:
+        row("restarts", ", ".join(f"{name} {count}" for name, count in restarts.items()))
     for name, told in recorder.get("sources", {}).items():
         mine = counters.get(f"capture-{name}", {})
         row("", "")

@@ -236,8 +236,13 @@ class ControlServer(_End):
         """Ask a node to do something. An `Answer` with the returned id comes from `poll`, by the deadline."""
         return self._ask(node, name, args or {}, deadline_s, None)
 
+    def awaits(self, node: str) -> bool:
+        """Whether an answer of that node's is still due."""
+        return any(asked.node == node for asked in self._asked.values())
+
     def relay(self, request: ClientRequest, node: str) -> None:
-        """Ask a node what a client has asked; the answer goes straight back to the client."""
+        """Ask a node what a client has asked; the client gets the answer; `poll` gives it, too, if it
+        is no error."""
         self._ask(node, request.name, request.args, request.deadline_s, request)
 
     def reply(self, request: ClientRequest, value: Any = None, error: str | None = None) -> None:
@@ -271,7 +276,7 @@ class ControlServer(_End):
         asked = self._asked.pop(id)
         if asked.client is not None:
             self.reply(asked.client, value, error)
-        else:
+        if asked.client is None or error is None:
             self._events.append(Answer(id=id, node=asked.node, name=asked.name, value=value, error=error))
 
 

@@ -7,7 +7,8 @@ against 15 s behind default queues).
 The credit names the last message that was handled, and the last that is safe: what came of it has been
 handled by the next one in the line. Until it is safe the sender keeps a message, and sends it again when its
 consumer died and another came, so nothing is lost with a consumer. Receivers drop what they have handled;
-what was handled by one that died since comes twice, and whoever is next in the line knows it.
+what was handled by one that died since comes twice, and whoever is next in the line knows it. Only a message
+that several consumers in a row had in hand when they died is left out: it may be what they died of.
 
     consumer to sender    [verb, consumer id, sender id, number of the last handled, of the last that is safe]
     sender to consumer    [sender id, number, frames of the message ...] or [notice]
@@ -48,6 +49,7 @@ RETRY_S = 0.1  # and sooner while there is no connection to send it on
 LINGER_MS = 500  # a last credit may take so long to leave
 NEVER_NS = 2**63
 MOST_KEPT = 32  # messages that are not safe yet; more are not handed out
+DEADLY = 3  # a message that so many consumers had in hand when they died is not given to another
 TURN = 1000  # what is read from a socket in one go
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,7 @@ class Sender:
         self.sent = 0  # messages handed to a consumer, each counted once
         self.dropped = 0  # messages replaced in the slot
         self.refused = 0  # credits that were no credits, or came from a second consumer
+        self.given_up = 0  # messages left out because consumers died of them
         self._overflow, self._on_drop = overflow, on_drop
         self._sockets = Sockets(security)
         self._router = self._sockets.listen(zmq.ROUTER, address, max_bytes=MAX_VERB_BYTES, router_mandatory=1)
@@ -101,7 +104,8 @@ class Sender:
         self._id = os.urandom(ID_BYTES)
         self._changed = threading.Condition()
         self._slot: _Waiting | None = None
-        self._kept: deque[Sequence[Buffer]] = deque()  # handed out and not safe, the last one number `sent`
+        self._kept: deque[_Waiting] = deque()  # handed out and not safe, the last one number `sent`
+        self._deaths: dict[int, int] = {}  # number of a message -> of how many consumers that had it in hand
         self._handled = 0  # number of the last message that any consumer has handled
         self._given = 0  # number of the last message given to this consumer, over this connection
         self._answered = True  # whether it has been handled
@@ -222,10 +226,11 @@ class Sender:
         self._handled = max(self._handled, handled)
         while self._kept and self.sent - len(self._kept) < safe:
             self._kept.popleft()
+            self._deaths.pop(self.sent - len(self._kept), None)
         self._changed.notify_all()
         self._answered = self._answered or handled >= self._given
         if verb == BYE:
-            self._route = None
+            self._route, self._answered = None, True
         # A credit that crossed with the message it asks for is a repeated one: the message is not sent twice.
         self._credit = verb == WANT and self._answered
 
@@ -235,6 +240,8 @@ class Sender:
         What is not safe is given to it again, less what it has itself handled.
         """
         if self._route is None or consumer == self._consumer or self._tell(self._route, PROBE) == "gone":
+            if consumer != self._consumer and not self._answered:
+                self._mourn(self._given)
             self._route, self._consumer = route, consumer
             self._given, self._answered = max(handled, self.sent - len(self._kept)), True
             return True
@@ -245,21 +252,36 @@ class Sender:
         self._tell(route, BUSY)
         return False
 
+    def _mourn(self, number: int) -> None:
+        """A consumer has died with this message in hand."""
+        message = self._kept[number - self.sent - 1].message
+        self._deaths[number] = self._deaths.get(number, 0) + 1
+        if self._deaths[number] == DEADLY and not isinstance(message, End):
+            self.given_up += 1
+            told = f"{self.name}: number {message.seq} of {message.source} (at {message.t_ns / 1e9:.1f} s)"
+            log.error("%s is left out: %d in a row died with it in hand", told, DEADLY)
+
+    def _is_deadly(self, number: int) -> bool:
+        message = self._kept[number - self.sent - 1].message
+        return self._deaths.get(number, 0) >= DEADLY and not isinstance(message, End)
+
     def _advance(self) -> None:
         """Answer the credit, if there is one, with the message that is due, if there is one."""
         if not self._credit or self._route is None:
             return
+        while self._given < self.sent and self._is_deadly(self._given + 1):
+            self._given += 1
         if self._given == self.sent:
             if self._slot is None or len(self._kept) >= MOST_KEPT:
                 return
-            self._kept.append(self._slot.frames)
+            self._kept.append(self._slot)
             self._slot = None
             self.sent += 1
             self._changed.notify_all()
         number = self._given + 1
         self._credit = False
         outcome = self._tell(
-            self._route, self._id, number.to_bytes(ID_BYTES), *self._kept[number - self.sent - 1]
+            self._route, self._id, number.to_bytes(ID_BYTES), *self._kept[number - self.sent - 1].frames
         )
         if outcome == "sent":
             self._given, self._answered = number, False

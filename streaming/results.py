@@ -117,8 +117,12 @@ class ResultsWriter:
         return 0
 
 
-def read_results(path: str | Path) -> Iterator[dict[str, Any]]:
+def read_results(path: str | Path, *, newest_bytes: int | None = None) -> Iterator[dict[str, Any]]:
     """Yields each line of a `results.jsonl` as a dictionary, checked against the schema.
+
+    Args:
+        newest_bytes: read only the lines that begin in so many bytes at the end; line numbers count from
+            there.
 
     A last line without its line feed is what a crash leaves; it is left out, with a warning.
 
@@ -127,6 +131,11 @@ def read_results(path: str | Path) -> Iterator[dict[str, Any]]:
     """
     path = Path(path)
     with _told_in_one_line(path), path.open("rb") as file:
+        if newest_bytes is not None and (size := file.seek(0, os.SEEK_END)) > newest_bytes:
+            file.seek(size - newest_bytes - 1)
+            file.readline()
+        else:
+            file.seek(0)
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 log.warning("%s:%d: the last line was torn by a crash and is left out", path, number)
@@ -139,6 +148,30 @@ def read_results(path: str | Path) -> Iterator[dict[str, Any]]:
                     f"{path}:{number}: no line of results (v {RESULTS_VERSION}): {error}"
                 ) from None
             yield result
+
+
+def result_of(line: dict[str, Any]) -> tuple[Result, int]:
+    """The result that a line tells of, as far as it does, and the wall clock (ns) when it was written."""
+    wall_ns = round(datetime.fromisoformat(line["wall_time"]).timestamp() * 1000) * 1_000_000
+    t_ns = round(line["t_s"] * 1e9)
+    result = Result(
+        source=line["source"],
+        generation=line["generation"],
+        seq=line["seq"],
+        t_ns=t_ns,
+        gap=line["gap"],
+        emitted_ns=wall_ns - round(line["latency_ms"] * 1e6),
+        stage_ms=line["stage_ms"],
+        tracks=line["tracks"],
+        frame_size=next((tuple(track["mask"]["size"]) for track in line["tracks"]), (1, 1)),
+        frame_t_ns=t_ns,
+        has_audio=line["has_audio"],
+        audio_dbfs=line["audio_dbfs"],
+        offscreen=line["offscreen"],
+        window_fill=line["window_fill"],
+        vocabulary_revision=line["vocabulary_revision"],
+    )
+    return result, wall_ns
 
 
 def first_difference(a: str | Path, b: str | Path) -> str | None:

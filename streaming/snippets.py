@@ -93,7 +93,7 @@ class SnippetCutter(Generic[Frame]):
     has_sound: whether sound is to be waited for at all.
     origin_ns: start of the grid; earlier sound is left out, earlier pictures only stand in for later ones.
     strip: (rate_hz, channels) of the sound for people; None for no strips.
-    generation: number of the first one.
+    generation, seq: number of the first one, and of the first window.
 
     Raises `UserError` for a hop that does not divide the second.
     """
@@ -108,6 +108,7 @@ class SnippetCutter(Generic[Frame]):
         patience_s: float = 5.0,
         hold_s: float = 10.0,
         generation: int = 0,
+        seq: int = 0,
     ):
         hops = round(1 / hop_s) if 0.001 < hop_s <= 1 else 0
         if not hops or abs(hops * hop_s - 1) > 1e-6 or SAMPLE_RATE_HZ % hops:
@@ -122,7 +123,7 @@ class SnippetCutter(Generic[Frame]):
         self._strip_sound = SoundTrack(strip[0], dtype=np.int16, channels=strip[1]) if strip else None
         self.generation = generation
         self.gaps = 0
-        self._seq = 0
+        self._seq = seq
         self._past_ns = 0
         self._begin(origin_ns)
 

@@ -19,6 +19,7 @@ LOST = {
     "silences": "microphone silences",
     "gaps": "gaps",
     "refused": "messages refused",
+    "given_up": "left out (nodes died of them)",
 }
 
 

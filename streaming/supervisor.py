@@ -1,61 +1,47 @@
-"""Starts the nodes, watches them, and ends them in order; whatever happens, nothing is left behind.
+"""Starts the nodes, watches them, starts those that die again, and ends them in order.
 
 The line is short: capture, feature, model, classification, recorder, each a process of its own. A stream
-that ends travels down it as a message, so files are complete before the recorder says it is done. A node
-that dies ends the run with one clear error.
+that ends travels down it as a message, so files are complete before the recorder says it is done.
+
+A node that dies, or says nothing any more, is started again after a moment, and is given what it has to know
+of its life so far (`_memory_of`); its neighbours keep what it had in hand. One that dies over and over is
+given up where somebody waits for the end, of a recording; a live run goes on without it and keeps trying.
+Whatever happens, no process is left behind.
 """
 
 from __future__ import annotations
 
-import collections
 import logging
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from streaming.clock import Clock
-from streaming.config import Config, LinksConfig, NodeConfig, kind_of_node
+from streaming.config import Config, LinksConfig, NodeConfig, is_live, kind_of_node
 from streaming.control import Answer, ClientRequest, ControlServer, Done, Event, Failed, Hello, Ready, Status
 from streaming.errors import UserError
+from streaming.memory import Memory
+from streaming.node_process import PROGRAM, Node, death, end_all, told
 from streaming.security import Security, make_socket_dir
+from streaming.sources.base import Place
 
 NODES = ("capture", "feature", "model", "classification", "recorder")
 POLL_S = 0.1
 START_S = 300.0  # a large model on a slow disk takes its time
-DRAIN_S = 4.0  # what an interrupted run gives its nodes to finish
+DRAIN_S = 3.5  # what an interrupted run gives its nodes to finish
 TERMINATE_S = 5.0  # a recorder that was not drained still finishes its film
 PING_S = 5.0
 LOST_S = 30.0  # a node on another machine that says nothing for so long is lost
-LAST_LINES = 20
-# Without -P, a `model` or `nodes` in the folder the command is given in would be taken for ours.
-PROGRAM = (sys.executable, "-P", "-m", "nodes.start")
+STEADY_S = 60.0  # a node that was ready for so long did not die of what it had died of before
 
 log = logging.getLogger(__name__)
 
 
 class NodeFailure(Exception):
     """A node died or gave up for a reason that is no mistake of the user's."""
-
-
-@dataclass
-class Node:
-    """A process of the pipeline, or one that runs elsewhere (`process` is None)."""
-
-    name: str
-    process: subprocess.Popen[str] | None
-    state: str = "starting"  # starting, ready, done
-    counters: dict[str, Any] = field(default_factory=dict)
-    last_lines: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=LAST_LINES))
-    reader: threading.Thread | None = None
-    heard_ns: int = 0
 
 
 def resolved_links(links: LinksConfig, directory: Path) -> LinksConfig:
@@ -75,8 +61,8 @@ class Supervisor:
     """One run of the pipeline.
 
     `watch` is called about ten times a second with the nodes, for a progress display; `say` is given each
-    line that a node writes on its standard error. `program` is what a node is started with, before its name
-    and the file of its settings.
+    line for a person: what nodes write on their standard error, and what becomes of nodes. `program` is what
+    a node is started with, before its name and the files of its settings and its memory.
     """
 
     def __init__(
@@ -92,11 +78,16 @@ class Supervisor:
         self.nodes: dict[str, Node] = {}
         self._watch, self._say, self._program = watch, say, program
         self._directory = make_socket_dir()
+        self._settings = self._directory / "config.json"
         # For those who make a supervisor and never come to run it.
         weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
         self.config = config.model_copy(update={"links": resolved_links(config.links, self._directory)})
+        self._live = any(is_live(source) for source in config.all_sources)
         self._stop = threading.Event()
         self._hurry = threading.Event()
+        self._begun_ns: int | None = None  # when every node was ready, and the sources began
+        self._reached: dict[str, Place] = {}  # how far the features of each source are
+        self._vocabulary: dict[str, Any] | None = None  # the one that was set last, if any was
 
     def stop(self) -> None:
         """Ask for an orderly end, from a signal handler or another thread; a second call hurries."""
@@ -105,8 +96,8 @@ class Supervisor:
     def run(self) -> dict[str, dict[str, Any]]:
         """Run to the end of the stream, or to `stop`; the nodes' last counters, by name.
 
-        Raises `UserError` for what the user can mend and `NodeFailure` when a node died. Before it returns
-        or raises, every process has ended and the directory of sockets is gone.
+        Raises `UserError` for what the user can mend and `NodeFailure` when a node died for good. Before it
+        returns or raises, every process has ended and the directory of sockets is gone.
         """
         control = None
         try:
@@ -120,60 +111,60 @@ class Supervisor:
             if control is not None:
                 for node in self._elsewhere():
                     control.request(node.name, "stop")
-            self._end_processes()
+            end_all(list(self.nodes.values()), TERMINATE_S)
             if control is not None:
                 control.close()
             shutil.rmtree(self._directory, ignore_errors=True)
-        return {name: node.counters for name, node in self.nodes.items()}
+        if failed := [node for node in self.nodes.values() if node.state == "failed"]:
+            raise NodeFailure("; ".join(f"the {node.name} node {node.reason}" for node in failed))
+        return {
+            name: node.counters | ({"restarts": node.restarts} if node.restarts else {})
+            for name, node in self.nodes.items()
+        }
 
     # Starting --------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        settings = self._directory / "config.json"
-        settings.write_text(self.config.model_dump_json())
-        settings.chmod(0o600)
+        self._settings.write_text(self.config.model_dump_json())
+        self._settings.chmod(0o600)
         for name in used_nodes(self.config):
-            node = Node(name, None)
-            self.nodes[name] = node
-            if not self._settings_of(name).here:
-                continue
-            node.process = subprocess.Popen(
-                [*self._program, name, str(settings)],
-                stdin=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
-                start_new_session=True,  # Ctrl-C is for the supervisor, which ends the nodes in order
-                env={**os.environ, **environment(self._settings_of(name).threads)},
-            )
-            node.reader = threading.Thread(target=self._read, args=(node,), daemon=True)
-            node.reader.start()
+            node = self.nodes[name] = Node(name)
+            if self._settings_of(name).here:
+                self._start_process(node)
+
+    def _start_process(self, node: Node) -> None:
+        threads = self._settings_of(node.name).threads
+        node.heard_ns = self.clock.monotonic_ns()
+        node.start(self._program, self._settings, self._memory_of(node), threads=threads, say=self._say)
 
     def _settings_of(self, name: str) -> NodeConfig:
         return getattr(self.config.nodes, kind_of_node(name))
 
-    def _read(self, node: Node) -> None:
-        assert node.process is not None
-        assert node.process.stderr is not None
-        with node.process.stderr as lines:
-            for line in lines:
-                node.last_lines.append(line.rstrip())
-                self._say(f"{node.name}: {line.rstrip()}")
+    def _memory_of(self, node: Node) -> Memory:
+        """What a node has to know of its life so far."""
+        kind = kind_of_node(node.name)
+        source = node.name.partition("-")[2] or next(iter(self._reached), "")  # an only one may have any name
+        return Memory(
+            incarnation=node.incarnation,
+            begun_s_ago=(self.clock.monotonic_ns() - self._begun_ns) / 1e9 if self._begun_ns else 0.0,
+            reached=self._reached.get(source) if kind == "capture" else None,
+            vocabulary=self._vocabulary if kind == "classification" else None,
+        )
 
     # Watching --------------------------------------------------------------------------------------------
 
     def _until_done(self, control: ControlServer) -> None:
         begun_ns = pinged_ns = self.clock.monotonic_ns()
         stopping_ns: int | None = None
-        started = False
-        while any(node.state != "done" for node in self.nodes.values()):
+        while not all(node.over for node in self.nodes.values()):
             for event in control.poll(POLL_S):
                 self._on_event(control, event)
-            self._look_for_deaths(control)
+            for node in self.nodes.values():
+                self._look_after(control, node)
             self._watch(self.nodes)
             now_ns = self.clock.monotonic_ns()
-            if not started and all(node.state != "starting" for node in self.nodes.values()):
-                started = True
+            if self._begun_ns is None and all(node.state != "starting" for node in self.nodes.values()):
+                self._begun_ns = now_ns
                 for name in self.config.captures:
                     control.request(name, "start")
             if now_ns - pinged_ns > PING_S * 1e9:
@@ -181,21 +172,29 @@ class Supervisor:
                 for node in self._elsewhere():
                     control.request(node.name, "ping", deadline_s=LOST_S)
             if self._stop.is_set() and stopping_ns is None:
-                if not started:
+                if self._begun_ns is None:
                     return  # nothing is on its way yet
-                # The source first: its end runs down the line, and each node finishes what it has.
                 stopping_ns = now_ns
-                for name in self.config.captures:
-                    if self.nodes[name].state != "done":
-                        control.request(name, "stop", deadline_s=DRAIN_S)
-            if stopping_ns is not None and (self._hurry.is_set() or now_ns - stopping_ns > DRAIN_S * 1e9):
-                return
+                self._end_sources(control)
+            if stopping_ns is not None:
+                broken = any(node.state in ("down", "starting") for node in self.nodes.values())
+                if broken or self._hurry.is_set() or now_ns - stopping_ns > DRAIN_S * 1e9:
+                    return
             late = [node.name for node in self.nodes.values() if node.state == "starting"]
-            if late and now_ns - begun_ns > START_S * 1e9:
+            if late and self._begun_ns is None and now_ns - begun_ns > START_S * 1e9:
                 raise NodeFailure(f"not ready after {START_S:.0f} s: {', '.join(late)}{self._hint(late)}")
 
+    def _end_sources(self, control: ControlServer) -> None:
+        """The source first: its end runs down the line, and each node finishes what it has."""
+        for name in self.config.captures:
+            node = self.nodes[name]
+            if node.state == "down":
+                node.state = "done"  # nothing more comes of it
+            elif not node.over:
+                control.request(name, "stop", deadline_s=DRAIN_S)
+
     def _elsewhere(self) -> list[Node]:
-        return [node for node in self.nodes.values() if node.process is None and node.state != "done"]
+        return [node for node in self.nodes.values() if node.process is None and not node.over]
 
     def _hint(self, late: Sequence[str]) -> str:
         if any(self.nodes[name].process is None for name in late):
@@ -206,6 +205,8 @@ class Supervisor:
         match event:
             case ClientRequest():
                 self._answer(control, event)
+            case Answer(name="vocabulary.set", error=None):
+                self._vocabulary = event.value
             case Answer():
                 if event.error:
                     log.warning("%s: %s: %s", event.node, event.name, event.error)
@@ -215,22 +216,61 @@ class Supervisor:
                     log.warning("a node called %s reported, but none of that name belongs here", event.node)
                     return
                 node.heard_ns = self.clock.monotonic_ns()
-                match event:
-                    case Ready():
-                        node.state = "ready"
-                    case Status():
-                        # A node that was there before this supervisor has long said that it is ready.
-                        node.state, node.counters = "ready", event.counters
-                    case Done():
-                        node.state, node.counters = "done", event.stats
-                    case Failed():
-                        raise UserError(event.error)
+                self._on_report(control, node, event)
+
+    def _on_report(
+        self, control: ControlServer, node: Node, report: Hello | Ready | Status | Failed | Done
+    ) -> None:
+        if node.process is not None and node.state == "down":
+            return  # said before it died
+        match report:
+            case Hello():
+                self._on_hello(control, node, report.pid)
+            case Ready():
+                self._is_ready(control, node)
+            case Status():
+                # A node that was there before this supervisor has long said that it is ready.
+                if node.state != "ready":
+                    self._is_ready(control, node)
+                node.tells(report.counters)
+                if node.name == "feature":
+                    self._note_reached(report.counters.get("reached", {}))
+            case Done():
+                node.state = "done"
+                node.tells(report.stats)
+            case Failed():
+                if self._begun_ns is None or not self._live:
+                    raise UserError(report.error)  # to start it again would not mend it
+                node.error = report.error
+
+    def _on_hello(self, control: ControlServer, node: Node, pid: int) -> None:
+        if node.process is not None:
+            return
+        # Somebody has started it by hand; again, if it is not the one that was there.
+        if node.pid not in (None, pid):
+            node.succeeds_itself()
+            node.state = "starting"
+        node.pid = pid
+        control.request(node.name, "welcome", self._memory_of(node).model_dump())
+
+    def _is_ready(self, control: ControlServer, node: Node) -> None:
+        again = node.state != "ready" and (node.restarts > 0 or node.state == "down")
+        node.state, node.ready_ns = "ready", self.clock.monotonic_ns()
+        if again:
+            self._say(f"the {node.name} node is back")
+        if self._begun_ns is not None and node.name in self.config.captures:
+            control.request(node.name, "start")
+
+    def _note_reached(self, reached: Mapping[str, list[int]]) -> None:
+        """How far the features are, whichever of its processes made them."""
+        for source, place in reached.items():
+            self._reached[source] = max(Place(*place), self._reached.get(source, Place(*place)))
 
     def _answer(self, control: ControlServer, request: ClientRequest) -> None:
         """Requests from a command line or a page: the vocabulary, the status, the end."""
         match request.name:
             case "status":
-                control.reply(request, {name: self._told(node) for name, node in self.nodes.items()})
+                control.reply(request, {name: node.status() for name, node in self.nodes.items()})
             case "vocabulary.set" | "vocabulary.get":
                 control.relay(request, "classification")
             case "stop":
@@ -239,98 +279,86 @@ class Supervisor:
             case _:
                 control.reply(request, error=f"no such request: {request.name}")
 
-    @staticmethod
-    def _told(node: Node) -> dict[str, Any]:
-        """What the status says of a node."""
-        about = {"state": node.state, **node.counters}
-        if node.process is not None:
-            about |= {"pid": node.process.pid, "memory_mib": memory_mib(node.process.pid)}
-        return about
+    # Dying and living on ---------------------------------------------------------------------------------
 
-    def _look_for_deaths(self, control: ControlServer) -> None:
-        for node in self._elsewhere():
-            if node.state == "ready" and self.clock.monotonic_ns() - node.heard_ns > LOST_S * 1e9:
-                raise NodeFailure(
-                    f"the {node.name} node on another machine has been silent for {LOST_S:.0f} s"
-                )
-        for node in self.nodes.values():
-            if node.process is None or node.state == "done" or node.process.poll() is None:
-                continue
+    def _look_after(self, control: ControlServer, node: Node) -> None:
+        now_ns = self.clock.monotonic_ns()
+        if node.over:
+            return
+        if node.state == "ready" and not node.finishing and self._nothing_comes_to(node):
+            node.finishing = True
+            control.request(node.name, "finish")
+        if node.process is None:
+            if node.state == "ready" and now_ns - node.heard_ns > LOST_S * 1e9:
+                self._is_lost(node, f"on another machine has been silent for {LOST_S:.0f} s")
+        elif node.state == "down":
+            if now_ns >= node.due_ns and self._knows_where_to_go_on(node):
+                node.succeeds_itself()
+                self._start_process(node)
+        elif node.process.poll() is not None:
             # Its last words may still be under way.
             for event in control.poll(0.2):
                 self._on_event(control, event)
-            if self.nodes[node.name].state != "done":
-                if node.reader is not None:
-                    node.reader.join(timeout=1.0)
-                raise NodeFailure(
-                    f"the {node.name} node {death(node.process.returncode)}{told(node.last_lines)}"
-                )
+            if not node.over:
+                node.told_all()
+                self._is_lost(node, f"{death(node.process.returncode)}{told(node.last_lines)}")
+        elif self._hangs(control, node):
+            node.process.kill()
+            node.process.wait()
+            self._is_lost(node, f"said nothing for {self.config.supervision.hung_s:g} s and was killed")
 
-    # Ending ----------------------------------------------------------------------------------------------
+    def _nothing_comes_to(self, node: Node) -> bool:
+        """Whether all that it gets its messages from is over. Whoever has seen every end knows by itself; one
+        that took the place of another, or whose source failed, does not."""
+        place = NODES.index(kind_of_node(node.name))
+        before = [one for one in self.nodes.values() if NODES.index(kind_of_node(one.name)) == place - 1]
+        if node.name == "recorder":
+            before += [one for one in self.nodes.values() if kind_of_node(one.name) == "capture"]
+        told = node.restarts > 0 or any(one.state == "failed" or one.restarts for one in before)
+        return told and bool(before) and all(one.over for one in before)
 
-    def _end_processes(self) -> None:
-        living = [node.process for node in self.nodes.values() if node.process is not None]
-        if all(node.state == "done" for node in self.nodes.values()):
-            _wait(living, TERMINATE_S)
-        for signal_, grace_s in ((signal.SIGTERM, TERMINATE_S), (signal.SIGKILL, None)):
-            living = [process for process in living if process.poll() is None]
-            for process in living:
-                process.send_signal(signal_)
-            _wait(living, grace_s)
-        for node in self.nodes.values():
-            if node.reader is not None:  # not for ever: a child of the node's may hold the other end open
-                node.reader.join(timeout=1.0)
+    def _knows_where_to_go_on(self, node: Node) -> bool:
+        """A source goes on behind what has become features: that is known once no more of it comes there."""
+        feature = self.nodes.get("feature")
+        if kind_of_node(node.name) != "capture" or feature is None or feature.state != "ready":
+            return True
+        return feature.heard_ns > node.died_ns
 
+    def _hangs(self, control: ControlServer, node: Node) -> bool:
+        """A node tells how it is every second, unless it is busy with what somebody has asked of it."""
+        patience_s = self.config.supervision.hung_s if node.state == "ready" else START_S
+        silent = self.clock.monotonic_ns() - node.heard_ns > patience_s * 1e9
+        return self._begun_ns is not None and silent and not control.awaits(node.name)
 
-def _wait(processes: list[subprocess.Popen[str]], timeout_s: float | None) -> None:
-    """Wait for all of them, together no longer than `timeout_s`."""
-    deadline = None if timeout_s is None else Clock().monotonic_ns() + int(timeout_s * 1e9)
-    for process in processes:
-        remaining_s = None if deadline is None else max(0.0, (deadline - Clock().monotonic_ns()) / 1e9)
-        try:
-            process.wait(remaining_s)
-        except subprocess.TimeoutExpired:
-            continue
-
-
-def environment(threads: int) -> dict[str, str]:
-    """What a node's process is told: where the code is, and how to share the cores.
-
-    Libraries get their number of threads, and those that wait for each other soon stop spinning: the cores
-    belong to all nodes. (Never spinning is worse: a layer of the model is over before a sleeping thread has
-    woken.)
-    """
-    count = str(threads)
-    paths = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
-    return {
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "OMP_NUM_THREADS": count,
-        "MKL_NUM_THREADS": count,
-        "OPENBLAS_NUM_THREADS": count,
-        "GOMP_SPINCOUNT": "1000",
-    }
-
-
-def memory_mib(pid: int) -> float:
-    """What a process holds in memory; 0 for one that has ended."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, LookupError, ValueError):
-        return 0.0
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
-
-
-def death(returncode: int) -> str:
-    """How a process ended, in words."""
-    if returncode < 0:
-        try:
-            return f"was killed by {signal.Signals(-returncode).name}"
-        except ValueError:
-            return f"was killed by signal {-returncode}"
-    return f"ended early with exit code {returncode}"
-
-
-def told(last_lines: Sequence[str]) -> str:
-    """The last line a process wrote, as the likeliest reason."""
-    lines = [line for line in last_lines if line.strip()]
-    return f"; its last words: {lines[-1]}" if lines else ""
+    def _is_lost(self, node: Node, how: str) -> None:
+        """A node is dead: it is started again in a while, or it was the last time."""
+        limits, now_ns = self.config.supervision, self.clock.monotonic_ns()
+        node.reason = how = f"gave up: {node.error}" if node.error else how
+        if self._begun_ns is None or self._stop.is_set() or (node.process is None and not self._live):
+            raise NodeFailure(f"the {node.name} node {how}")
+        if node.ready_ns is not None and now_ns - node.ready_ns > STEADY_S * 1e9:
+            node.backoff.succeeded()
+        node.state, node.died_ns = "down", now_ns
+        if node.process is None:
+            self._say(f"the {node.name} node {how}; waiting for it")
+            return
+        node.deaths_ns.append(now_ns)
+        while now_ns - node.deaths_ns[0] > limits.within_s * 1e9:
+            node.deaths_ns.popleft()
+        wait_s = node.backoff.failed()
+        if len(node.deaths_ns) < limits.deaths:
+            self._say(f"the {node.name} node {how}; starting it again in {wait_s:.0f} s")
+        elif self._live:
+            node.backoff.failures = 30
+            wait_s = node.backoff.most_s
+            often = (
+                f"died {len(node.deaths_ns)} times in {limits.within_s:g} s, is tried every {wait_s:.0f} s"
+            )
+            self._say(f"the {node.name} node {how}; it {often}, and the run goes on without it")
+        else:
+            times = "once" if len(node.deaths_ns) == 1 else f"{len(node.deaths_ns)} times"
+            node.state, node.reason = "failed", f"died {times}; at last it {how}"
+            if kind_of_node(node.name) != "capture" or len(self.config.captures) == 1:
+                raise NodeFailure(f"the {node.name} node {node.reason}")
+            self._say(f"the {node.name} node {node.reason}; the run goes on without it")
+        node.due_ns = now_ns + round(wait_s * 1e9)

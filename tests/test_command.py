@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 
 from run_pipeline import COMMANDS, POINTER, announced, main, parser
-from streaming import supervisor
+from streaming import node_process, supervisor
 from streaming.clock import Clock
 from streaming.config import Config, load
 from streaming.control import ClientRequest, ControlServer
 from streaming.errors import UserError
-from streaming.supervisor import NODES, Node, NodeFailure
+from streaming.node_process import Node
+from streaming.supervisor import NODES, NodeFailure
 from tests.pipeline import ROOT, command
 
 LINKS = ("snippets", "features", "masks", "results", "previews", "control")
@@ -377,7 +378,7 @@ def test_a_node_is_started_as_configured_and_its_end_is_the_commands(monkeypatch
 
     monkeypatch.setattr(start, "start", begin)
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    expected = supervisor.environment(3)  # what the supervisor gives to nodes of its own
+    expected = node_process.environment(3)  # what the supervisor gives to nodes of its own
     addresses = " ".join(f"--set links.{name}=tcp://127.0.0.1:{7100 + i}" for i, name in enumerate(LINKS))
     assert main(shlex.split(f"node feature {addresses} --set nodes.feature.threads=3")) == 5
     ((name, config),) = started

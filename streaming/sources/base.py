@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -39,6 +39,14 @@ class Source(Protocol):
     def close(self) -> None:
         """Let go of files and devices and end the iteration, from any thread; a second call does nothing."""
         ...
+
+
+class Place(NamedTuple):
+    """A snippet by its numbers, and where it begins: how far a source has come."""
+
+    generation: int
+    seq: int
+    t_ns: int
 
 
 @dataclass(frozen=True, kw_only=True)

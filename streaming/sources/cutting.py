@@ -36,7 +36,7 @@ class Cutting:
     sound_format: rate in Hz and channels of the sound as it comes.
     preview: how previews are made; None for none.
     origin_ns: where the grid begins; None for where the first thing is.
-    generation: number of the first one.
+    generation, seq: number of the first one, and of the first snippet.
     patience_s: how long one track waits for the other.
 
     Attributes:
@@ -58,6 +58,7 @@ class Cutting:
         preview: PreviewSettings | None,
         origin_ns: int | None = None,
         generation: int = 0,
+        seq: int = 0,
         patience_s: float = 5.0,
     ) -> None:
         self._source_id, self._clock, self._origin_ns = source_id, clock, origin_ns
@@ -69,6 +70,7 @@ class Cutting:
             origin_ns=origin_ns,
             strip=self.strip_format if preview else None,
             generation=generation,
+            seq=seq,
             patience_s=patience_s,
         )
         self.aspect = Fraction(1)

@@ -21,7 +21,7 @@ from streaming.clock import Clock
 from streaming.errors import UserError
 from streaming.messages import End, Preview, Snippet
 from streaming.snippets import Window
-from streaming.sources.base import Overflow, PreviewSettings, nanoseconds
+from streaming.sources.base import Overflow, Place, PreviewSettings, nanoseconds
 from streaming.sources.cutting import Cut, Cutting
 from streaming.sources.picture_times import PictureStamps
 from streaming.sources.pictures import too_large
@@ -43,7 +43,7 @@ class FileSource:
     start_s: where to begin, in stream time.
     video_stream, audio_stream: index in the file of the stream to take; None for FFmpeg's own choice.
     threads: of the video decoder.
-    generation: number of the first one.
+    after: go on behind this snippet, which an earlier capture node has passed on; None to begin.
 
     `duration_s` is how long the file says it is, in stream time; 0 when it does not say.
 
@@ -67,14 +67,15 @@ class FileSource:
         video_stream: int | None = None,
         audio_stream: int | None = None,
         threads: int = 1,
-        generation: int = 0,
+        after: Place | None = None,
     ):
         self.source_id = source_id
         self.path = Path(path)
         self._clock = clock
         self._realtime = pace == "realtime"
         self._preview = preview
-        self._start_ns = round(start_s * 1e9)
+        self._after = after
+        self._start_ns = after.t_ns + round(hop_s * 1e9) if after else round(start_s * 1e9)
         self._stop = threading.Event()
         self._started = False
         self._file = Recording(self.path, video_stream=video_stream, audio_stream=audio_stream)
@@ -88,10 +89,11 @@ class FileSource:
                 sound_format=self._file.sound_format,
                 preview=preview,
                 origin_ns=self._start_ns,
-                generation=generation,
+                generation=after.generation if after else 0,
+                seq=after.seq + 1 if after else 0,
             )
             self._file.video.codec_context.thread_count = threads
-            self._file.seek(start_s)
+            self._file.seek(min(self._start_ns / 1e9, self._last_s) if after else start_s)
         except BaseException:
             self._file.close()
             raise
@@ -129,11 +131,16 @@ class FileSource:
         if not self._started:
             self._file.close()
 
+    @property
+    def _last_s(self) -> float:
+        """A moment that is still in the file: where to seek when all of it has been passed on before."""
+        return max(0.0, self.duration_s - 0.01) if self.duration_s else self._start_ns / 1e9
+
     # Messages: what is cut, made ready and let go in its time
 
     def _messages(self) -> Iterator[Snippet | Preview | End]:
         pacer = Pacer(self._clock, self._stop) if self._realtime else None
-        seq = end_ns = 0
+        seq, end_ns = (self._after.seq + 1, self._start_ns) if self._after else (0, 0)
         for cut in self._cuts():
             ready, end_ns = self._cutting.ready(cut), cut.end_ns
             if self._stop.is_set() or (pacer and not pacer.wait(cut)):
@@ -143,7 +150,7 @@ class FileSource:
                 seq = cut.seq + 1
         if self._stop.is_set():
             return
-        if not self._frames:
+        if not self._frames and not self._after:
             raise UserError(f"{self.path}: {NO_PICTURE}")
         yield End(
             source=self.source_id,

@@ -23,7 +23,7 @@ from streaming.clock import Clock
 from streaming.messages import End, Preview, Snippet
 from streaming.snippets import SAMPLE_RATE_HZ
 from streaming.sources.arrivals import Arrival, Connection, Opened
-from streaming.sources.base import Overflow, PreviewSettings, nanoseconds
+from streaming.sources.base import Overflow, Place, PreviewSettings, nanoseconds
 from streaming.sources.cutting import Cut, Cutting
 from streaming.sources.pictures import too_large
 from streaming.sources.playout import POLL_S, Playout
@@ -44,6 +44,8 @@ class LiveOptions:
     preview: PreviewSettings | None = None  # how previews are made; None for none
     silent_s: float = 5.0  # how long it may send no picture before it counts as lost
     retry_s: tuple[float, float] = (1.0, 30.0)  # the shortest and the longest wait before it is tried again
+    begun_ns: int | None = None  # when its time began, by the monotonic clock; None: when it is iterated
+    after: Place | None = None  # go on behind this snippet of an earlier capture node; None to begin
 
 
 class LiveSource:
@@ -102,7 +104,8 @@ class LiveSource:
         }
 
     def __iter__(self) -> Iterator[Snippet | Preview | End | None]:
-        self._begun_ns = self._clock.monotonic_ns()
+        begun_ns = self._options.begun_ns
+        self._begun_ns = self._clock.monotonic_ns() if begun_ns is None else begun_ns
         while not self._stop.is_set():
             connection = self._connection = self._connect()
             try:
@@ -145,6 +148,7 @@ class LiveSource:
         assert opened is not None, "what is not open brings nothing"
         self._connections += 1
         if self._cutting is None:
+            after = self._options.after
             self._cutting = Cutting(
                 self.source_id,
                 clock=self._clock,
@@ -152,6 +156,8 @@ class LiveSource:
                 has_sound=opened.sound_format is not None,
                 sound_format=opened.sound_format or (SAMPLE_RATE_HZ, 1),
                 preview=self._options.preview,
+                generation=after.generation + 1 if after else 0,
+                seq=after.seq + 1 if after else 0,
                 patience_s=PATIENCE_S,
             )
         with_sound = "with sound" if opened.sound_format else "without sound"

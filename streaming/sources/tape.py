@@ -15,7 +15,7 @@ from typing import Literal
 from streaming.clock import Clock
 from streaming.errors import UserError
 from streaming.messages import End, Message, Preview, Snippet
-from streaming.sources.base import Overflow
+from streaming.sources.base import Overflow, Place
 from streaming.tape import Dropped, Played, TapeReader
 
 
@@ -28,6 +28,7 @@ class TapeSource:
     source_id: which source of a tape with several; None for the only one.
     previews: whether the moving picture is wanted.
     everything: play what the live pipeline was too slow for, too.
+    after: go on behind this snippet, which an earlier capture node has passed on; None to begin.
 
     Raises `UserError` on construction for what is no tape, or has other sources; on iteration for damage.
     """
@@ -46,6 +47,7 @@ class TapeSource:
         source_id: str | None = None,
         previews: bool = True,
         everything: bool = False,
+        after: Place | None = None,
     ) -> None:
         self._tape = TapeReader(path)
         known = self._tape.sources
@@ -62,7 +64,7 @@ class TapeSource:
                 f"{path}: source.start_s: found {start_s:g}, expected less than {self.duration_s:g}"
             )
         self._clock, self._pace, self._start_s = clock, pace, start_s
-        self._previews, self._everything = previews, everything
+        self._previews, self._everything, self._after = previews, everything, after
         self._stop = threading.Event()
         self._snippets = self._left_out = self._gaps = 0
 
@@ -73,6 +75,9 @@ class TapeSource:
     def __iter__(self) -> Iterator[Snippet | Preview | End]:
         begun_ns, first_ns, last = self._clock.monotonic_ns(), None, None
         for tape_ns, message in self._taken():
+            if self._is_past(message):
+                last = message
+                continue
             first_ns = tape_ns if first_ns is None else first_ns
             if self._pace == "realtime":
                 self._clock.wait_until(begun_ns + tape_ns - first_ns, self._stop)
@@ -112,6 +117,10 @@ class TapeSource:
                 self._previews or not isinstance(played.message, Preview)
             ):
                 yield played
+
+    def _is_past(self, message: Message) -> bool:
+        after, place = self._after, (message.generation, message.seq)
+        return after is not None and place <= (after.generation, after.seq)
 
     def _end(self, last: Message) -> End:
         """The end of a tape that has none."""

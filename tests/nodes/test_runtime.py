@@ -397,7 +397,9 @@ def test_messages_come_out_in_order_and_the_end_is_passed_on_and_seen_home(
     assert line.downstream is not None
     line.downstream.acknowledge()
     assert line.upstream[0].end(ENOUGH_S)
-    assert line.counters() == {"seen": 21, "refused": 0, "repeated": 0, "queue": 0}
+    told = line.counters()
+    assert told.pop("reached") == {"cam": [0, 19, 19_000_000_000]}
+    assert told == {"seen": 21, "refused": 0, "repeated": 0, "queue": 0, "given_up": 0}
 
 
 @pytest.mark.parametrize("out_of_each", [0, 1, 2])
@@ -503,7 +505,7 @@ def test_the_status_tells_what_was_refused_and_repeated(line_of: Callable[..., L
     line.send(snippet(0), snippet(0))
     status = line.hear(lambda event: isinstance(event, Status) and event.counters.get("repeated") == 1)
     assert isinstance(status, Status)
-    assert status.counters == {"seen": 1, "refused": 0, "repeated": 1}
+    assert status.counters == {"seen": 1, "refused": 0, "repeated": 1, "reached": {"cam": [0, 0, 0]}}
 
 
 GARBAGE: list[list[bytes]] = [
@@ -562,7 +564,9 @@ def test_garbage_at_every_door_is_counted_and_the_node_lives_on(tmp_path: Path) 
         assert isinstance(first, Features)
         assert first.seq == 1
         assert isinstance(last, End)
-        assert outcome == [{"seen": 2, "refused": receiver.refused, "repeated": 0, "queue": 0}]
+        (told,) = outcome
+        assert told.pop("reached") == {"cam": [0, 1, 1_000_000_000]}
+        assert told == {"seen": 2, "refused": receiver.refused, "repeated": 0, "queue": 0, "given_up": 0}
         assert receiver.refused == len(GARBAGE) + 1
         deadline = time.monotonic() + ENOUGH_S
         while (

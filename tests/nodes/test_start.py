@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,12 @@ from streaming.config import Config, load, setting
 from streaming.control import ControlServer, Done, Event, Failed, Hello, Ready
 from streaming.errors import UserError
 from streaming.link import Sender
+from streaming.memory import Memory
 from streaming.messages import End
+from streaming.node_process import PROGRAM, environment
 from streaming.schema import MessageError
 from streaming.security import SOCKET_DIR_PREFIX, make_keys
+from streaming.sources.base import Place
 from tests.nodes.samples import end, result
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +71,11 @@ def config_of(folder: Path, *more: str) -> Config:
     return load(settings=[setting(text) for text in texts])
 
 
+def started(config: Config) -> int:
+    """The exit status of a model node that a supervisor has started."""
+    return start("model", config, os.getppid(), Memory())
+
+
 def raising(error: BaseException) -> Callable[[Tools], Any]:
     def work(tools: Tools) -> Any:
         raise error
@@ -89,7 +98,7 @@ def test_there_is_a_node_for_every_place_in_the_line() -> None:
 
 def test_a_node_that_comes_to_its_end_says_so(server: ControlServer, folder: Path, node_that: Any) -> None:
     node_that(lambda tools: {"snippets": 3})
-    assert start("model", config_of(folder), os.getppid()) == 0
+    assert started(config_of(folder)) == 0
     assert heard(server, 2) == [
         Hello(node="model", pid=os.getpid()),
         Done(node="model", stats={"snippets": 3}),
@@ -97,27 +106,53 @@ def test_a_node_that_comes_to_its_end_says_so(server: ControlServer, folder: Pat
 
 
 @pytest.mark.parametrize("error", [UserError("x.pth: no such file"), ModelError("x.pth: no such file")])
-@pytest.mark.parametrize("elsewhere", [False, True])
-def test_a_mistake_of_the_users_is_told_where_it_is_read(
+def test_a_mistake_of_the_users_is_told_to_the_supervisor(
+    server: ControlServer, folder: Path, node_that: Any, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    node_that(raising(error))
+    assert started(config_of(folder)) == 2
+    assert heard(server, 2)[1] == Failed(node="model", error="x.pth: no such file")
+    assert caplog.messages == []
+
+
+def test_a_node_started_by_hand_asks_for_its_memory_and_tells_its_own_screen_too(
     server: ControlServer,
     folder: Path,
     node_that: Any,
-    error: Exception,
-    elsewhere: bool,
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On the supervisor's screen; and on that of whoever started the node by hand."""
-    node_that(raising(error))
-    assert start("model", config_of(folder), None if elsewhere else os.getppid()) == 2
-    assert heard(server, 2)[1] == Failed(node="model", error="x.pth: no such file")
-    assert caplog.messages == (["error: x.pth: no such file"] if elsewhere else [])
+    """The supervisor comes late: the node greets until it is heard."""
+    monkeypatch.setattr(starting, "HELLO_S", 0.1)
+    known = Memory(incarnation=2, begun_s_ago=3.5, reached=Place(1, 4, 2_000_000_000))
+    events: list[Event] = []
+    memories: list[Memory] = []
+
+    def work(tools: Tools) -> Any:
+        memories.append(tools.memory)
+        raise UserError("x.pth: no such file")
+
+    def supervise() -> None:
+        while not any(isinstance(event, Failed) for event in events):
+            events.extend(server.poll(0.1))
+            greetings = sum(isinstance(event, Hello) for event in events)
+            if greetings == 2 and not memories:
+                server.request("model", "welcome", known.model_dump())
+
+    node_that(work)
+    supervising = threading.Thread(target=supervise)
+    supervising.start()
+    assert start("model", config_of(folder)) == 2
+    supervising.join(ENOUGH_S)
+    assert memories == [known]
+    assert caplog.messages == ["error: x.pth: no such file"]
 
 
 def test_a_bug_leaves_its_whole_story(
     folder: Path, node_that: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     node_that(raising(ZeroDivisionError("out of cheese")))
-    assert start("model", config_of(folder), os.getppid()) == 1
+    assert started(config_of(folder)) == 1
     told = capsys.readouterr().err
     assert told.startswith("Traceback")
     assert told.endswith("ZeroDivisionError: out of cheese\n")
@@ -127,7 +162,7 @@ def test_a_message_of_its_own_that_is_wrong_is_told(
     folder: Path, node_that: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     node_that(raising(MessageError("Features.image: found float64, expected uint8")))
-    assert start("model", config_of(folder), os.getppid()) == 1
+    assert started(config_of(folder)) == 1
     assert caplog.messages == [
         "a message that breaks its own schema: Features.image: found float64, expected uint8"
     ]
@@ -137,7 +172,7 @@ def test_an_orphan_removes_what_only_its_supervisor_would_have_removed(
     server: ControlServer, folder: Path, node_that: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     node_that(raising(Orphaned()))
-    assert start("model", config_of(folder), os.getppid()) == 1
+    assert started(config_of(folder)) == 1
     assert not folder.exists()
     assert caplog.messages == ["the supervisor is gone, so this node ends too"]
 
@@ -149,7 +184,7 @@ def test_an_orphan_leaves_every_other_directory_alone(tmp_path: Path, node_that:
     (folder / "thesis.txt").write_text("years of work")
     node_that(raising(Orphaned()))
     config = config_of(folder, f"links.control={control.format(folder=folder)}")
-    assert start("model", config, os.getppid()) == 1
+    assert started(config) == 1
     assert (folder / "thesis.txt").exists()
 
 
@@ -167,7 +202,7 @@ def test_links_are_made_at_their_addresses(server: ControlServer, folder: Path, 
                 one.close()
 
     node_that(work)
-    assert start("model", config_of(folder), os.getppid()) == 0
+    assert started(config_of(folder)) == 0
     assert heard(server, 2)[1] == Done(node="model", stats={"listening": ["control", "masks", "results"]})
 
 
@@ -176,7 +211,7 @@ def test_a_place_for_a_link_that_is_not_there_is_told(
 ) -> None:
     node_that(lambda tools: tools.sender("masks"))
     config = config_of(folder, f"links.masks=ipc://{folder}/nowhere/masks")
-    assert start("model", config, os.getppid()) == 2
+    assert started(config) == 2
     failed = heard(server, 2)[1]
     assert isinstance(failed, Failed)
     assert failed.error.startswith(f"ipc://{folder}/nowhere/masks: cannot listen at this address")
@@ -190,7 +225,7 @@ def test_the_recorder_closes_its_files_before_it_says_that_it_is_done(
     sender = Sender(str(config.links.results), overflow="block", clock=clock)
     settings = folder / "config.json"
     settings.write_text(config.model_dump_json())
-    process = node_process("recorder", settings)
+    process = process_of("recorder", settings)
     try:
         sender.send(result(0))
         sender.send(end(1))
@@ -206,12 +241,14 @@ def test_the_recorder_closes_its_files_before_it_says_that_it_is_done(
         process.communicate()
 
 
-def node_process(name: str, settings: Path) -> subprocess.Popen[str]:
+def process_of(name: str, settings: Path) -> subprocess.Popen[str]:
+    memory = settings.with_name("memory.json")
+    memory.write_text(Memory().model_dump_json())
     return subprocess.Popen(
-        [*supervisor.PROGRAM, name, str(settings)],
+        [*PROGRAM, name, str(settings), str(memory)],
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **supervisor.environment(1)},
+        env={**os.environ, **environment(1)},
     )
 
 
@@ -222,7 +259,7 @@ def test_a_node_that_cannot_reach_its_supervisor_says_why(folder: Path, tmp_path
     config = config_of(folder, f"links.keys={keys}", "links.control=tcp://127.0.0.1:9")
     settings = folder / "config.json"
     settings.write_text(config.model_dump_json())
-    process = node_process("recorder", settings)
+    process = process_of("recorder", settings)
     _, told = process.communicate(timeout=ENOUGH_S)
     assert process.returncode != 0
     assert "client.key_secret: cannot read this key" in told
@@ -236,7 +273,7 @@ def test_a_terminated_node_goes_at_once_and_quietly(
     settings.write_text(
         config_of(folder, f"output.dir={tmp_path}", "output.annotated=false").model_dump_json()
     )
-    process = node_process("recorder", settings)
+    process = process_of("recorder", settings)
     try:
         while not any(isinstance(event, Ready) for event in heard(server, 1)):
             pass
@@ -251,9 +288,9 @@ def test_a_node_is_not_led_astray_by_the_folder_it_is_started_in(tmp_path: Path)
     for name in ("nodes", "model", "streaming"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('not this one')")
     done = subprocess.run(
-        [*supervisor.PROGRAM, "recorder", "missing.json"],
+        [*PROGRAM, "recorder", "missing.json", "missing.json"],
         cwd=tmp_path,
-        env={**os.environ, **supervisor.environment(1)},
+        env={**os.environ, **environment(1)},
         capture_output=True,
         text=True,
         timeout=ENOUGH_S,

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from streaming.clock import FakeClock
 from streaming.console import LINE_EVERY_NS, Watcher, print_table, summary
-from streaming.supervisor import NODES, Node
+from streaming.node_process import Node
+from streaming.supervisor import NODES
 
 RUNNING: dict[str, dict[str, Any]] = {
     "capture": {"duration_s": 12.48, "snippets": 5},

@@ -11,29 +11,21 @@ import socket
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streaming import supervisor
+from streaming import node_process, supervisor
 from streaming.clock import Clock
 from streaming.config import Config, load, setting
-from streaming.control import ControlClient
+from streaming.control import ControlClient, Hello
 from streaming.errors import UserError
+from streaming.node_process import LAST_LINES, Node, death, environment, told
 from streaming.security import SOCKET_DIR_PREFIX
-from streaming.supervisor import (
-    LAST_LINES,
-    NODES,
-    Node,
-    NodeFailure,
-    Supervisor,
-    death,
-    environment,
-    resolved_links,
-    told,
-)
+from streaming.supervisor import NODES, NodeFailure, Supervisor, resolved_links
 from tests.pipeline import wait_for
 
 clock = Clock()
@@ -124,7 +116,7 @@ def test_sockets_and_settings_are_private(run_of: Callable[..., Run]) -> None:
     run = run_of(capture="begins")
     run.on_watch = watch
     run.to_the_end()
-    assert modes == {".": 0o700, "control": 0o700, "config.json": 0o600}
+    assert modes == {".": 0o700, "control": 0o700, "config.json": 0o600, "memory-capture.json": 0o600}
 
 
 def test_a_supervisor_that_is_never_run_leaves_nothing(run_of: Callable[..., Run]) -> None:
@@ -158,21 +150,13 @@ def test_what_nodes_write_is_told_with_their_name_however_much_it_is(run_of: Cal
 # Nodes that fail ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("kind", "story"),
-    [
-        ("crashes", "the model node ended early with exit code 3; its last words: KeyError: 'cheese'"),
-        ("segfaults", "the model node was killed by SIGSEGV"),
-        ("leaves", "the model node ended early with exit code 0"),
-    ],
-)
-def test_a_node_that_dies_ends_the_run_with_one_line(
-    run_of: Callable[..., Run], kind: str, story: str
-) -> None:
-    run = run_of(capture="waits", model=kind)
+def test_a_node_that_dies_before_the_run_has_begun_ends_it_with_one_line(run_of: Callable[..., Run]) -> None:
+    run = run_of(capture="waits", model="crashes")
     with pytest.raises(NodeFailure) as caught:
         run.to_the_end()
-    assert str(caught.value) == story
+    assert (
+        str(caught.value) == "the model node ended early with exit code 3; its last words: KeyError: 'cheese'"
+    )
 
 
 def test_a_node_that_gives_up_tells_the_user(run_of: Callable[..., Run]) -> None:
@@ -243,6 +227,152 @@ def test_keys_that_are_not_there_are_told_before_any_process_starts(
     with pytest.raises(UserError, match="keys: no such directory of keys"):
         run.to_the_end()
     assert run.supervisor.nodes == {}
+
+
+# Nodes that live on ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes are started again at once."""
+    monkeypatch.setattr(node_process, "RETRY_S", (0.05, 0.1))
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_node_that_dies_is_started_again_and_the_run_goes_on(run_of: Callable[..., Run]) -> None:
+    run = run_of(capture="dies_once")
+    told = run.to_the_end()["capture"]
+    assert told.pop("memory")["incarnation"] == 2
+    assert told == {
+        "snippets": 7,
+        "results": 4,
+        "restarts": 1,
+    }  # what both have counted; what the last one knows
+    assert run.said == [
+        "the capture node was killed by SIGKILL; starting it again in 0 s",
+        "the capture node is back",
+    ]
+    states = [seen["capture"] for seen in run.seen]
+    assert states.index("ready") < states.index("down") < len(states) - 1 - states[::-1].index("ready")
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize(
+    ("kind", "story"),
+    [
+        ("segfaults", "was killed by SIGSEGV"),
+        ("leaves", "ended early with exit code 0"),
+        ("dies_always", "ended early with exit code 3; its last words: KeyError: 'cheese'"),
+    ],
+)
+def test_a_node_that_dies_over_and_over_ends_a_run_over_a_recording(
+    run_of: Callable[..., Run], kind: str, story: str
+) -> None:
+    run = run_of("supervision.deaths=3", capture="waits", model=kind)
+    with pytest.raises(NodeFailure) as caught:
+        run.to_the_end()
+    # Dying at once, it may not even have been there when everything else was.
+    assert str(caught.value) in (
+        f"the model node died 3 times; at last it {story}",
+        f"the model node {story}",
+    )
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_live_run_goes_on_without_a_node_that_dies_over_and_over_and_says_so(
+    run_of: Callable[..., Run],
+) -> None:
+    run = run_of("source.uri=webcam:0", "supervision.deaths=3", capture="waits", model="dies_always")
+    run.on_watch = once(lambda nodes: nodes["model"].restarts == 6, run.supervisor.stop)
+    run.to_the_end()
+    degraded = [line for line in run.said if "the run goes on" in line]
+    assert degraded[0] == (
+        "the model node ended early with exit code 3; its last words: KeyError: 'cheese'; it died 3 times in "
+        "300 s, is tried every 0 s, and the run goes on without it"
+    )
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_full_disk_ends_a_run_over_a_recording_but_not_a_live_one(run_of: Callable[..., Run]) -> None:
+    with pytest.raises(UserError, match=r"^results.jsonl: No space left on device$"):
+        run_of(capture="waits", recorder="fills_the_disk").to_the_end()
+    live = run_of("source.uri=rtsp://camera/1", capture="waits", recorder="fills_the_disk")
+    live.on_watch = once(lambda nodes: nodes["recorder"].restarts == 2, live.supervisor.stop)
+    live.to_the_end()
+    assert (
+        "the recorder node gave up: results.jsonl: No space left on device; starting it again in 0 s"
+        in live.said
+    )
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_node_that_says_nothing_any_more_is_killed_and_started_again(run_of: Callable[..., Run]) -> None:
+    """And told when nothing more comes to it: the end of the stream went to the one before it."""
+    run = run_of("supervision.hung_s=2", capture="begins", feature="hangs_once")
+    assert run.to_the_end()["feature"] == {"snippets": 3, "restarts": 1}
+    assert run.said[0] == ("the feature node said nothing for 2 s and was killed; starting it again in 0 s")
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_source_goes_on_behind_what_has_become_features(run_of: Callable[..., Run]) -> None:
+    run = run_of(capture="dies_once", feature="extracts")
+    memory = run.to_the_end()["capture"]["memory"]
+    assert memory["reached"] == (0, 6, 6_000_000_000) or memory["reached"] == [0, 6, 6_000_000_000]
+    assert 0 < memory["begun_s_ago"] < ENOUGH_S
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_vocabulary_outlives_the_node_that_knew_it(run_of: Callable[..., Run]) -> None:
+    words = [f"a phrase of some length, number {i}" for i in range(9000)]  # more than a command line holds
+    run = run_of(capture="waits", classification="names")
+
+    def ask() -> None:
+        client = ControlClient(str(run.supervisor.config.links.control), clock=clock)
+        client.call("vocabulary.set", {"words": words})
+        with pytest.raises(UserError, match="has not answered in time"):
+            client.call("vocabulary.get", deadline_s=0.5)
+        client.close()
+
+    asking = threading.Thread(target=ask)
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        if all(node.state == "ready" for node in nodes.values()) and not asking.ident:
+            asking.start()
+        if nodes["classification"].restarts and nodes["classification"].counters.get("vocabulary"):
+            run.supervisor.stop()
+            run.supervisor.stop()
+
+    run.on_watch = watch
+    told = run.to_the_end()["classification"]
+    asking.join(ENOUGH_S)
+    assert told["vocabulary"] == {"revision": 2, "words": words}
+
+
+@pytest.mark.usefixtures("soon")
+def test_one_of_several_recordings_that_cannot_go_on_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, run_of: Callable[..., Run]
+) -> None:
+    sources = "sources=[{id: a, uri: a.mp4}, {id: b, uri: b.mp4}]"
+    run = run_of(
+        sources,
+        "supervision.deaths=2",
+        **{"capture-a": "dies_always", "capture-b": "begins", "feature": "extracts"},
+    )
+    with pytest.raises(NodeFailure, match="the capture-a node died 2 times; at last it ended early"):
+        run.to_the_end()
+    assert run.seen[-1] == {"capture-a": "failed", "capture-b": "done", "feature": "done"}
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_stop_does_not_wait_for_a_node_that_is_dead(
+    run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_process, "RETRY_S", (60.0, 60.0))
+    monkeypatch.setattr(supervisor, "DRAIN_S", 60.0)
+    run = run_of(capture="waits", model="dies_always")
+    run.on_watch = once(lambda nodes: nodes["model"].state == "down", run.supervisor.stop)
+    run.to_the_end()
+    assert run.seen[-1]["model"] == "down"
 
 
 # Stopping -------------------------------------------------------------------------------------------------
@@ -346,7 +476,7 @@ def test_a_client_can_ask_and_stop(run_of: Callable[..., Run]) -> None:
         assert node.pop("pid") > 0
         assert 5 < node.pop("memory_mib") < 1000
     assert answers == [
-        {"capture": {"state": "ready"}, "classification": {"state": "ready"}},
+        {name: {"state": "ready", "restarts": 0} for name in ("capture", "classification")},
         {"asked": "vocabulary.set", "words": ["dog"]},
         {"asked": "vocabulary.get"},
         "no such request: dance",
@@ -413,7 +543,7 @@ def test_nodes_elsewhere_are_pinged_and_told_to_stop_when_a_run_breaks_off(
     run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "PING_S", 0.05)
-    run = run_of(*HERE, capture="waits", model="")
+    run = run_of(*HERE, "supervision.deaths=1", capture="waits", model="")
 
     def watch(nodes: Mapping[str, Node]) -> None:
         process = nodes["capture"].process
@@ -422,7 +552,7 @@ def test_nodes_elsewhere_are_pinged_and_told_to_stop_when_a_run_breaks_off(
 
     run.on_watch = watch
     model = Elsewhere(run, "model", lambda control: control.ready())
-    with pytest.raises(NodeFailure, match="the capture node was killed by SIGKILL"):
+    with pytest.raises(NodeFailure, match=r"the capture node (died once; at last it )?was killed by SIGKILL"):
         run.to_the_end()
     assert wait_for(lambda: model.asked[-1] == "stop", ENOUGH_S)
     model.close()
@@ -437,6 +567,36 @@ def test_a_node_elsewhere_that_falls_silent_ends_the_run(
     with pytest.raises(NodeFailure, match=r"the model node on another machine has been silent for 0 s"):
         run.to_the_end()
     model.close()
+
+
+def test_a_node_elsewhere_that_is_started_again_is_told_what_it_has_to_know(
+    run_of: Callable[..., Run],
+) -> None:
+    run = run_of(*HERE, capture="waits", model="")
+    welcomes: list[dict[str, Any]] = []
+
+    def greet(control: ControlClient, pid: int) -> None:
+        control._report(Hello(node="model", pid=pid))
+        while not welcomes or welcomes[-1]["incarnation"] != pid - 100:
+            for request in control.poll(0.05):
+                control.reply(request)
+                if request.name == "welcome":
+                    welcomes.append(request.args)
+        control.ready()
+
+    def work(control: ControlClient) -> None:
+        greet(control, 101)
+        assert wait_for(lambda: run.supervisor.nodes["capture"].state == "ready", ENOUGH_S)
+        time.sleep(0.5)
+        greet(control, 102)
+        control.done({"snippets": 3})
+
+    run.on_watch = once(lambda nodes: nodes["model"].state == "done", run.supervisor.stop)
+    model = Elsewhere(run, "model", work)
+    assert run.to_the_end()["model"] == {"snippets": 3, "restarts": 1}
+    model.close()
+    assert [welcome["incarnation"] for welcome in welcomes] == [1, 2]
+    assert welcomes[0]["begun_s_ago"] == 0 < welcomes[1]["begun_s_ago"]
 
 
 def test_a_node_elsewhere_that_never_comes_is_told_with_what_to_look_at(
@@ -502,7 +662,7 @@ def test_the_last_words_are_the_last_line_that_is_not_empty(lines: list[str], wo
 def test_a_node_finds_the_code_and_gets_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "mine")
     found = environment(3)
-    root = str(Path(supervisor.__file__).resolve().parent.parent)
+    root = str(Path(node_process.__file__).resolve().parent.parent)
     assert found["PYTHONPATH"] == os.pathsep.join([root, "mine"])
     assert {found[f"{library}_NUM_THREADS"] for library in ("OMP", "MKL", "OPENBLAS")} == {"3"}
     monkeypatch.delenv("PYTHONPATH")

@@ -1,4 +1,6 @@
-"""A zoo of tiny nodes: `python unruly.py NAME SETTINGS`, each doing what the variable ZOO says of its name.
+"""A zoo of tiny nodes, each doing what the variable ZOO says of its name.
+
+Each is started as a node is: `python unruly.py NAME SETTINGS MEMORY`.
 
 They talk to the supervisor as nodes do, and to nobody else.
 """
@@ -12,10 +14,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from streaming.clock import Clock
 from streaming.config import Config
 from streaming.control import ControlClient
+from streaming.memory import Memory
 
 
 def waits(control: ControlClient) -> None:
@@ -94,6 +98,82 @@ def floods(control: ControlClient) -> None:
     control.done({})
 
 
+def dies_once(control: ControlClient) -> None:
+    """When it was told to start; its successor tells what it remembers, and its newest counters."""
+    control.hello()
+    control.ready()
+    until(control, "start")
+    if memory().incarnation == 1:
+        control.status({"snippets": 3, "results": 3})
+        os.kill(os.getpid(), signal.SIGKILL)
+    control.done({"snippets": 4, "results": 4, "memory": memory().model_dump()})
+
+
+def dies_always(control: ControlClient) -> None:
+    """A while after it became ready, with a reason."""
+    control.hello()
+    control.ready()
+    time.sleep(0.2)
+    sys.stderr.write("KeyError: 'cheese'\n")
+    sys.exit(3)
+
+
+def fills_the_disk(control: ControlClient) -> None:
+    """Gives up a while after it became ready."""
+    control.hello()
+    control.ready()
+    time.sleep(0.2)
+    control.failed("results.jsonl: No space left on device")
+    control.close()
+    os._exit(2)
+
+
+def hangs_once(control: ControlClient) -> None:
+    """Says no more once it was ready; its successor finishes when nothing more comes to it."""
+    control.hello()
+    control.ready()
+    control.status({"snippets": 1})
+    if memory().incarnation == 1:
+        time.sleep(3600)
+    until(control, "finish")
+    control.done({"snippets": 2})
+
+
+def names(control: ControlClient) -> None:
+    """Dies when it is asked what it is called; says what it remembers when it is told to stop."""
+    control.hello()
+    control.ready()
+    while True:
+        for request in control.poll(1.0):
+            if request.name == "vocabulary.get":
+                os.kill(os.getpid(), signal.SIGKILL)
+            control.reply(request, {"revision": 2, "words": request.args.get("words", [])})
+        control.status({"vocabulary": memory().vocabulary})
+
+
+def extracts(control: ControlClient) -> None:
+    """Tells how far it is; ends when nothing more comes."""
+    control.hello()
+    control.ready()
+    while not any(request.name == "finish" for request in control.poll(0.2)):
+        control.status({"reached": {"source": [0, 6, 6_000_000_000], "other": [1, 2, 3]}})
+    control.done({})
+
+
+def until(control: ControlClient, name: str) -> None:
+    """Waits until it is asked for this."""
+    while True:
+        for request in control.poll(0.2):
+            control.reply(request)
+            if request.name == name:
+                return
+        control.status({})
+
+
+def memory() -> Memory:
+    return Memory.model_validate_json(Path(sys.argv[3]).read_bytes())
+
+
 def orphans(control: ControlClient) -> None:
     """Leaves a child behind that keeps its standard error open, and crashes."""
     control.hello()
@@ -116,6 +196,12 @@ ZOO: dict[str, Callable[[ControlClient], None]] = {
         ignores,
         floods,
         orphans,
+        dies_once,
+        dies_always,
+        fills_the_disk,
+        hangs_once,
+        names,
+        extracts,
     )
 }
 

@@ -1,0 +1,32 @@
+"""What a node has to know of its life so far: nothing at first, more when it takes its own place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from streaming.sources.base import Place
+
+
+class Memory(BaseModel):
+    """Handed to a node by its supervisor, before anything else.
+
+    incarnation: the how manieth process of this node it is.
+    begun_s_ago: for how long the run has been going on; 0 for one that has not begun.
+    reached: for a capture node, the newest snippet that has come further than it.
+    vocabulary: for the classification node, `words` and `revision` of the vocabulary that was set last.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    incarnation: int = 1
+    begun_s_ago: float = 0.0
+    reached: Place | None = None
+    vocabulary: dict[str, Any] | None = None
+
+
+def numbered(path: Path, incarnation: int) -> Path:
+    """A file that cannot be gone on with: the second process of a node writes NAME-2 beside it."""
+    return path if incarnation == 1 else path.with_name(f"{path.stem}-{incarnation}{path.suffix}")
