@@ -17,6 +17,7 @@ from streaming.config import Config
 from streaming.errors import UserError
 from streaming.memory import Memory, numbered
 from streaming.messages import Message, Preview, Result
+from streaming.mp4 import rescue
 from streaming.results import ResultsWriter, read_results, result_of
 from streaming.story import Story
 
@@ -72,7 +73,10 @@ class RecorderStage:
                 f"{folder}: cannot be made ({error.strerror}); choose another with --out"
             ) from error
         notice = STAND_IN_NOTICE if config.model.checkpoint == "stand-in" else ""
-        results, film = folder / "results.jsonl", numbered(folder / "annotated.mp4", memory.incarnation)
+        results, film = folder / "results.jsonl", folder / "annotated.mp4"
+        if memory.incarnation > 1:
+            rescue(numbered(film, memory.incarnation - 1))
+            film = numbered(film, memory.incarnation)
         begun_ns = clock.wall_ns() - memory.begun_s_ago * 1e9
         return cls(
             results if config.output.results else None,

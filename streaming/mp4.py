@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
@@ -49,7 +49,7 @@ class Mp4Writer:
         self, path: str | Path, height: int, width: int, *, sound_hz: int = 0, channels: int = 2
     ) -> None:
         self.path = Path(path)
-        self.partial = self.path.with_suffix(".partial.mp4")
+        self.partial = partial_of(self.path)
         self._held: av.VideoFrame | None = None
         self._spans: deque[int] = deque()
         self._sound_ticks = 0
@@ -110,7 +110,7 @@ class Mp4Writer:
             with _told_in_one_line(self.path, f"; what was written so far is in {self.partial}"):
                 self._flush(end_s)
                 self._file.close()
-                self._put_in_place()
+                put_in_place(self.path)
         finally:
             self.abandon()
 
@@ -177,22 +177,35 @@ class Mp4Writer:
             self._drain_converter()
             self._file.mux(self._audio.encode(None))
 
-    def _put_in_place(self) -> None:
-        whole = self.path.with_suffix(".whole.mp4")
-        try:
-            with (
-                av.open(str(self.partial)) as source,
-                av.open(str(whole), "w", format="mp4", options=INDEX_IN_FRONT) as target,
-            ):
-                streams = [target.add_stream_from_template(stream) for stream in source.streams]
-                for packet in source.demux():
-                    if packet.dts is not None:
-                        packet.stream = streams[packet.stream.index]
-                        target.mux(packet)
-            os.replace(whole, self.path)
-        finally:
-            whole.unlink(missing_ok=True)
-        self.partial.unlink()
+
+def partial_of(path: Path) -> Path:
+    """Where a film is while it grows."""
+    return path.with_suffix(".partial.mp4")
+
+
+def put_in_place(path: Path) -> None:
+    """Make the finished film of a partial one. Raises `OSError` or `FFmpegError`."""
+    whole = path.with_suffix(".whole.mp4")
+    try:
+        with (
+            av.open(str(partial_of(path))) as source,
+            av.open(str(whole), "w", format="mp4", options=INDEX_IN_FRONT) as target,
+        ):
+            streams = [target.add_stream_from_template(stream) for stream in source.streams]
+            for packet in source.demux():
+                if packet.dts is not None:
+                    packet.stream = streams[packet.stream.index]
+                    target.mux(packet)
+        os.replace(whole, path)
+    finally:
+        whole.unlink(missing_ok=True)
+    partial_of(path).unlink()
+
+
+def rescue(path: Path) -> None:
+    """Finish what a film's writer left when it died, if there is anything. What cannot be read is left."""
+    with suppress(OSError, FFmpegError):
+        put_in_place(path)
 
 
 def _pts(frame: av.VideoFrame) -> int:
