@@ -20,14 +20,15 @@ from streaming.config import load, setting
 from streaming.control import Answer, ControlClient, ControlServer, Hello, Status
 from streaming.errors import UserError
 from streaming.link import Receiver, Sender
+from streaming.memory import Memory
 from streaming.messages import End, Message, Preview, Snippet
-from streaming.sources.base import Overflow, Source
+from streaming.sources.base import Overflow, Place, Source
 from streaming.sources.live import LiveSource
 from streaming.sources.network_connection import NetworkConnection
 from streaming.sources.tape import TapeSource
 from streaming.tape import TapeReader, TapeWriter
 from tests.media import make_clip
-from tests.nodes.samples import end, preview, snippet
+from tests.nodes.samples import NS, end, preview, snippet
 
 clock = Clock()
 ENOUGH_S = 20.0
@@ -79,6 +80,37 @@ def test_a_network_address_is_a_camera_with_its_password_from_the_environment(
     connection.close()
     assert isinstance(connection, NetworkConnection)
     assert connection._uri == "rtsp://me:hunter2@127.0.0.1:9/camera"
+
+
+def test_every_kind_of_source_goes_on_where_an_earlier_node_was(clip: Path, tmp_path: Path) -> None:
+    memory = Memory(incarnation=2, begun_s_ago=20.0, reached=Place(1, 0, 0))
+
+    def going_on(*texts: str) -> Any:
+        return open_source(load(settings=[setting(text) for text in texts]), clock, memory)
+
+    recorded = [message for message in going_on(f"source.uri={clip}") if isinstance(message, Snippet)]
+    assert [(message.generation, message.seq, message.t_ns) for message in recorded] == [
+        (1, 1, NS), (1, 2, 2 * NS)
+    ]  # fmt: skip
+    for uri in ("webcam:0", "rtsp://127.0.0.1:9/"):
+        live = going_on(f"source.uri={uri}", "source.microphone=none")
+        assert live._options.after == memory.reached
+        assert (clock.monotonic_ns() - live._options.begun_ns) / 1e9 == pytest.approx(20.0, abs=5.0)
+    tape = TapeWriter(tmp_path / "tape.mcap", pictures="lossless", live=True, hop_s=1.0)
+    for seq in range(3):
+        tape.write(snippet(seq, generation=1))
+    tape.close()
+    played = [message for message in going_on(f"source.uri={tape.path}") if isinstance(message, Snippet)]
+    assert [message.seq for message in played] == [1, 2]
+
+
+def test_what_an_earlier_node_has_kept_is_not_written_over(clip: Path, tmp_path: Path) -> None:
+    config = load(settings=[setting(f"source.uri={clip}"), setting(f"output.tape={tmp_path}/kept.mcap")])
+    for incarnation, name in ((1, "kept.mcap"), (2, "kept-2.mcap")):
+        tape = open_tape(config, open_source(config, clock), Memory(incarnation=incarnation))
+        assert tape is not None
+        assert tape.path.name == name
+        tape.close()
 
 
 @pytest.mark.parametrize(
@@ -255,6 +287,7 @@ def test_snippets_and_previews_go_their_ways_and_both_end(rig_of: Callable[..., 
     assert rig.counters() == {
         "snippets": 3,
         "duration_s": None,
+        "given_up": 0,
         "gaps": 2,
         "seconds": 3.0,
         "source": "cam",

@@ -25,6 +25,7 @@ from nodes import classification
 from nodes.classification import ClassificationStage, best_pairs, frame_masks
 from streaming.config import load, setting
 from streaming.errors import UserError
+from streaming.memory import Memory
 from streaming.messages import Message, Result, SoundingMasks, decode, encode
 from tests.nodes.samples import end, features, noise, sounding_masks
 
@@ -364,6 +365,11 @@ def test_the_configuration_decides(classifier: OpenVocabularyClassifier) -> None
         load(settings=[setting(text) for text in texts]), StandInWeights()
     )
     assert stage.vocabulary.words == ("dog", "tuba")
+    later = Memory(incarnation=2, vocabulary={"revision": 3, "words": ["cat", "harp"]})
+    again = ClassificationStage.from_config(
+        load(settings=[setting(text) for text in texts]), StandInWeights(), later
+    )
+    assert (again.vocabulary.words, again.vocabulary.revision) == (("cat", "harp"), 3)
     assert (stage.selection, stage.options.crop_anchor) == ("class-score", "top-left")
     assert stage.cache.options.max_age == 6
     found = one(stage, masks(0, audio_dbfs=-34.0))

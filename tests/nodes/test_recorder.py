@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,10 +16,11 @@ import pytest
 
 from nodes.recorder import LATENCIES_KEPT, ManyRecorders, Mean, RecorderStage, open_recorder
 from streaming.annotated_video import AnnotatedVideo
-from streaming.clock import FakeClock
+from streaming.clock import Clock, FakeClock
 from streaming.config import Config, load, setting
 from streaming.control import Done, pack
 from streaming.errors import UserError
+from streaming.memory import Memory
 from streaming.messages import Message, Result
 from streaming.results import read_results
 from tests.nodes.samples import NS, end, preview, result
@@ -92,6 +95,52 @@ def test_an_earlier_run_is_left_alone_until_the_first_message(tmp_path: Path) ->
     stage.close()
     assert len(list(read_results(tmp_path / "results.jsonl"))) == 1
     assert pictures_in(tmp_path / "annotated.mp4") == 10
+
+
+def test_a_recorder_that_takes_the_place_of_another_goes_on_with_its_files(tmp_path: Path) -> None:
+    clock = Clock()
+    config = config_of(tmp_path)
+    again = Memory(incarnation=2, begun_s_ago=60.0)
+    first = RecorderStage.from_config(config, clock)
+    give(first, preview(0, PICTURES), result(0, [1, 2]), preview(1, PICTURES), result(1, [2]))
+    expected = first.stats()
+    assert first._writer is not None
+    with first._writer.path.open("ab") as file:
+        file.write(b'{"v": 1, "torn')
+    # It dies here, before it could say that it had handled the last of them.
+    second = RecorderStage.from_config(config, clock, memory=again)
+    told = second.stats()
+    assert {**told, "pictures": 0, "latency_p50_ms": 0, "latency_p95_ms": 0, "first_result_wall_ns": 0} == {
+        **expected, "pictures": 0, "latency_p50_ms": 0, "latency_p95_ms": 0, "first_result_wall_ns": 0
+    }  # fmt: skip
+    assert told["latency_p50_ms"] == pytest.approx(expected["latency_p50_ms"], abs=2)
+    give(second, preview(1, PICTURES), result(1, [2]), preview(2, PICTURES), result(2, [3]), end(3))
+    second.close()
+    assert [line["seq"] for line in read_results(tmp_path / "results.jsonl")] == [0, 1, 2]
+    assert second.stats()["objects"] == 3
+    assert pictures_in(tmp_path / "annotated-2.mp4") == 20
+    RecorderStage.from_config(
+        config, clock, memory=Memory(incarnation=3, begun_s_ago=60.0)
+    )  # after a calm end
+    assert pictures_in(tmp_path / "annotated-2.mp4") == 20
+    third = RecorderStage.from_config(config, clock)  # another run
+    give(third, result(0))
+    third.close()
+    assert [line["seq"] for line in read_results(tmp_path / "results.jsonl")] == [0]
+    assert not (tmp_path / "annotated-2.mp4").exists()
+
+
+def test_a_recorder_that_died_before_the_first_message_leaves_nothing_to_go_on_with(tmp_path: Path) -> None:
+    """The results that lie there are an earlier run's."""
+    path = tmp_path / "results.jsonl"
+    path.write_text("of an earlier run\n")
+    os.utime(path, ns=(0, time.time_ns() - 100 * NS))
+    stage = RecorderStage.from_config(
+        config_of(tmp_path), Clock(), memory=Memory(incarnation=2, begun_s_ago=60)
+    )
+    give(stage, result(0))
+    stage.close()
+    assert [line["seq"] for line in read_results(path)] == [0]
 
 
 def test_stand_in_weights_are_told_in_the_picture(tmp_path: Path) -> None:

@@ -474,8 +474,7 @@ def test_what_is_not_safe_is_given_to_the_next_consumer_again(address: str, ends
         if seq == 3:
             first.release(marks[1])
     eventually(lambda: sender.handled == 5)
-    first._lines.clear()  # as a process that is killed: without a word
-    first._sockets.close()
+    die(first)
     second = ends(Receiver, sender.address)
     assert [take(second).seq for _ in range(4)] == [2, 3, 4, 5]
     assert sender.send(snippet(6), ENOUGH_S)
@@ -483,6 +482,50 @@ def test_what_is_not_safe_is_given_to_the_next_consumer_again(address: str, ends
     second.acknowledge()
     assert sender.end(ENOUGH_S)
     assert (sender.sent, sender.handled, sender.accepted) == (7, 7, 7)
+
+
+def die(receiver: Receiver) -> None:
+    """As a process that is killed: without a word."""
+    receiver._lines.clear()
+    receiver._sockets.close()
+
+
+def test_a_message_that_consumers_die_of_is_left_out_and_told(
+    address: str, ends: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    sender = ends(Sender, address, overflow="block")
+    assert sender.send(snippet(0), ENOUGH_S)
+    for death in range(link.DEADLY):
+        receiver = ends(Receiver, sender.address, holds=True)
+        if death == 0:
+            assert take(receiver).seq == 0
+            assert sender.send(snippet(1), ENOUGH_S)
+        else:  # what is not safe yet is not what it died of
+            assert take(receiver).seq == 0
+        assert take(receiver).seq == 1
+        if death == 0:
+            assert sender.send(snippet(2), ENOUGH_S)
+        die(receiver)
+    last = ends(Receiver, sender.address)
+    assert [take(last).seq for _ in range(2)] == [0, 2]
+    assert sender.send(end(3), ENOUGH_S)
+    assert take(last).seq == 3
+    last.acknowledge()
+    assert sender.end(ENOUGH_S)
+    assert (sender.given_up, sender.handled) == (1, 4)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
+        f"{sender.name}: number 1 of cam (at 0.0 s) is left out: 3 in a row died with it in hand"
+    ]
+
+
+def test_an_end_is_never_left_out(address: str, ends: Callable[..., Any]) -> None:
+    sender = ends(Sender, address, overflow="block")
+    assert sender.send(end(0), ENOUGH_S)
+    for _ in range(link.DEADLY + 2):
+        receiver = ends(Receiver, sender.address)
+        assert isinstance(take(receiver), End)
+        die(receiver)
+    assert sender.given_up == 0
 
 
 def test_what_is_released_is_told_in_time_though_nothing_else_happens(

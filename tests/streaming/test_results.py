@@ -13,7 +13,14 @@ import pytest
 from model.rle import box_and_area, decode_mask, encode_mask
 from streaming.errors import UserError
 from streaming.messages import Result
-from streaming.results import ResultsWriter, first_difference, read_results, result_line, same_results
+from streaming.results import (
+    ResultsWriter,
+    first_difference,
+    read_results,
+    result_line,
+    result_of,
+    same_results,
+)
 
 ROOT = Path(__file__).parents[2]
 WALL_NS = 1_700_000_000_123_456_789
@@ -103,6 +110,29 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
             assert len(list(read_results(path))) == seq + 1, "every line is on disk as soon as it is written"
     assert [line["seq"] for line in read_results(path)] == [0, 1, 2]
     assert writer.lines == 3
+
+
+def test_a_line_is_a_result_again() -> None:
+    """What it tells, that is: the masks' size stands in for the frame's, and times are to the millisecond."""
+    before = result(stage_ms={"capture": 1.25}, gap=True)
+    line = json.loads(result_line(before, wall_ns=WALL_NS))
+    after, wall_ns = result_of(line)
+    assert abs(wall_ns - WALL_NS) < 1_000_000
+    assert json.loads(result_line(after, wall_ns=wall_ns)) == line
+    assert result_of({**line, "tracks": []})[0].frame_size == (1, 1)
+
+
+def test_only_the_newest_lines_are_read_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    with ResultsWriter(path) as writer:
+        for seq in range(20):
+            writer.write(result(seq=seq), wall_ns=WALL_NS)
+    size = path.stat().st_size
+    assert [line["seq"] for line in read_results(path, newest_bytes=size)] == list(range(20))
+    assert [line["seq"] for line in read_results(path, newest_bytes=size - 1)] == list(range(1, 20))
+    found = [line["seq"] for line in read_results(path, newest_bytes=size // 4)]
+    assert found == list(range(20 - len(found), 20))
+    assert 4 <= len(found) <= 5
 
 
 def test_a_torn_last_line_is_left_out_by_the_reader_and_cut_off_by_an_appending_writer(

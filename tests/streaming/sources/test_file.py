@@ -19,7 +19,7 @@ import yaml
 from streaming.clock import FakeClock
 from streaming.errors import UserError
 from streaming.messages import End, Preview, Snippet, encode
-from streaming.sources.base import PreviewSettings, Source
+from streaming.sources.base import Place, PreviewSettings, Source
 from streaming.sources.file import FileSource
 from tests.media import cut_short, draw_frame, frame_number, is_lit, make_clip, spoil_packets, tone
 
@@ -341,6 +341,36 @@ def test_beginning_later(tmp_path: Path, name: str, start_s: float) -> None:
         [(start_s + k + 1) * 25 - 1 for k in range(len(snippets))], abs=1.5
     )
     assert start_s + bounds_s(heard(snippets))[0] == pytest.approx(9.6, abs=0.03)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.ts", "clip.mkv"])
+@pytest.mark.parametrize("hop_s", [1.0, 0.5])
+def test_going_on_behind_a_snippet_gives_the_rest_as_it_would_have_been(
+    tmp_path: Path, name: str, hop_s: float
+) -> None:
+    path = make_clip(tmp_path / name, duration_s=5.0, bursts_s=[(0.5, 4.2)], audio_codec="aac")
+    whole, strips, end = play(path, hop_s=hop_s, preview=PreviewSettings())
+    at = whole[3]
+    after = Place(at.generation, at.seq, at.t_ns)
+    rest, new_strips, new_end = play(path, hop_s=hop_s, preview=PreviewSettings(), after=after)
+    assert [(s.generation, s.seq, s.t_ns) for s in rest] == [(s.generation, s.seq, s.t_ns) for s in whole[4:]]
+    for before, now in zip(whole[4:], rest, strict=True):
+        assert np.array_equal(before.frame, now.frame)
+        # The resampler begins anew; and Matroska stamps to the millisecond, which is sixteen samples.
+        most, shifts = (0.1, range(-16, 17)) if name == "clip.mkv" else (1e-3, range(1))
+        off = [np.abs(before.audio - np.roll(now.audio, k))[100:-100].max() for k in shifts]
+        assert min(off) < most
+    assert [strip.seq for strip in new_strips] == [strip.seq for strip in strips[4:]]
+    assert (new_end.seq, new_end.t_ns) == (end.seq, end.t_ns)
+
+
+def test_going_on_where_nothing_is_left_is_the_end(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", duration_s=3.0)
+    whole, _, end = play(path)
+    rest, _, again = play(path, after=Place(0, 2, 2 * SECOND))
+    assert len(whole) == 3
+    assert rest == []
+    assert again.seq == end.seq
 
 
 def test_closing_ends_it_without_an_end(tmp_path: Path) -> None:

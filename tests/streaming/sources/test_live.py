@@ -16,8 +16,9 @@ from streaming.clock import FakeClock
 from streaming.messages import Snippet
 from streaming.snippets import Strip, Window
 from streaming.sources.arrivals import MOST_PICTURES, Arrival, Inbox, Opened
+from streaming.sources.base import Place
 from streaming.sources.cutting import Cut, Cutting
-from streaming.sources.live import Feed, LiveSource
+from streaming.sources.live import Feed, LiveOptions, LiveSource
 from streaming.sources.playout import Playout
 from tests.media import draw_frame
 from tests.streaming.sources.watching import SECOND
@@ -160,9 +161,11 @@ def second_of(begin_s: float, seconds: int = 2) -> list[Arrival]:
 Script = list[tuple[list[Arrival], str | None]]
 
 
-def run(script: Script) -> tuple[list[Snippet], LiveSource, list[Scripted]]:
+def run(
+    script: Script, clock: FakeClock | None = None, **options: Any
+) -> tuple[list[Snippet], LiveSource, list[Scripted]]:
     """A source whose connections bring this in turn; it is closed when there is no more."""
-    clock, made = FakeClock(), list[Scripted]()
+    clock, made = clock or FakeClock(), list[Scripted]()
 
     def connect() -> Scripted:
         if len(made) == len(script):
@@ -170,7 +173,9 @@ def run(script: Script) -> tuple[list[Snippet], LiveSource, list[Scripted]]:
         made.append(Scripted(*[*script, ([], "over")][len(made)], clock))
         return made[-1]
 
-    source = LiveSource("front", connect, shown="rtsp://***@host", clock=clock)
+    source = LiveSource(
+        "front", connect, shown="rtsp://***@host", clock=clock, options=LiveOptions(**options)
+    )
     return [message for message in source if isinstance(message, Snippet)], source, made
 
 
@@ -184,6 +189,14 @@ def test_every_connection_begins_a_generation_and_stream_time_goes_on_in_between
     assert all(one.closed for one in made)
     counters = source.counters
     assert (counters["connections"], counters["frames"], counters["shed"]) == (2, 42, 6)
+
+
+def test_it_goes_on_in_the_time_and_with_the_numbers_of_the_one_before_it() -> None:
+    clock = FakeClock(monotonic_ns=100 * SECOND)
+    found, _, _ = run(
+        [(second_of(100), "reset")], clock, begun_ns=60 * SECOND, after=Place(3, 17, 35 * SECOND)
+    )
+    assert [(s.generation, s.seq, s.t_ns // SECOND) for s in found] == [(4, 18, 40), (4, 19, 41)]
 
 
 def test_a_connection_that_falls_silent_is_given_up() -> None:

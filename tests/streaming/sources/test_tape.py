@@ -11,6 +11,7 @@ import pytest
 from streaming.clock import FakeClock
 from streaming.errors import UserError
 from streaming.messages import End, Preview, Snippet
+from streaming.sources.base import Place
 from streaming.sources.tape import TapeSource
 from streaming.tape import TapeWriter
 from tests.nodes.samples import NS, end, preview, snippet
@@ -72,6 +73,14 @@ def test_it_begins_where_it_is_told_to(tape: Path) -> None:
     assert numbers(messages, Snippet) == [1, 3]
     with pytest.raises(UserError, match=r"source\.start_s: found 6, expected less than 6"):
         TapeSource(tape, clock=clock, start_s=6.0)
+
+
+def test_it_goes_on_behind_a_snippet(tape: Path) -> None:
+    messages = list(TapeSource(tape, clock=FakeClock(), after=Place(0, 1, NS)))
+    assert numbers(messages, Preview) == [2, 3]
+    assert numbers(messages, Snippet) == [3]
+    last = list(TapeSource(tape, clock=FakeClock(), after=Place(0, 3, 3 * NS)))
+    assert [type(message) for message in last] == [End]
 
 
 def test_a_recording_that_stops_has_an_end_all_the_same(tape: Path) -> None:
