@@ -1,0 +1,180 @@
+"""A live run with everything going wrong: real processes, a real RTSP camera, and no second told twice."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streaming import node_process
+from streaming.clock import Clock
+from streaming.control import ControlClient
+from streaming.node_process import Node
+from streaming.results import read_results
+from streaming.supervisor import NODES, Supervisor
+from tests.cameras import RtspCamera, needs_rtsp
+from tests.media import make_clip
+from tests.pipeline import settings
+
+pytestmark = pytest.mark.slow
+ENOUGH_S = 90.0
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtspCamera]:
+    clip = make_clip(
+        tmp_path_factory.mktemp("clip") / "clip.mp4",
+        duration_s=240.0,
+        fps=10,
+        video_codec="libx264",
+        rate_hz=48_000,
+        bursts_s=[(k + 0.2, k + 0.7) for k in range(240)],
+    )
+    one = RtspCamera(clip)
+    yield one
+    one.kill()
+
+
+class Trouble(threading.Thread):
+    """Makes it, step by step, while a supervisor runs in the test's own thread."""
+
+    def __init__(self, supervisor: Supervisor, steps: Callable[[Trouble], None]) -> None:
+        super().__init__(daemon=True)
+        self.supervisor, self._steps = supervisor, steps
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._steps(self)
+        except BaseException as error:
+            self.failure = error
+        finally:
+            self.supervisor.stop()
+
+    def until(self, true: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + ENOUGH_S
+        while not true():
+            assert time.monotonic() < deadline, "it has not come true"
+            time.sleep(0.05)
+
+    def results(self) -> int:
+        nodes = self.supervisor.nodes
+        return nodes["recorder"].counters.get("results", 0) if "recorder" in nodes else 0
+
+    def ask(self, name: str, args: dict[str, Any] | None = None) -> Any:
+        client = ControlClient(str(self.supervisor.config.links.control), clock=Clock())
+        try:
+            return client.call(name, args, deadline_s=30)
+        finally:
+            client.close()
+
+    def signal(self, name: str, signal_: signal.Signals) -> None:
+        process = self.supervisor.nodes[name].process
+        assert process is not None
+        process.send_signal(signal_)
+
+    def strike(self, name: str, signal_: signal.Signals) -> None:
+        """Kill a node, or make it hang, and wait until it is back and results have come after that."""
+        node = self.supervisor.nodes[name]
+        before = node.restarts
+        self.signal(name, signal_)
+        self.until(lambda: node.restarts > before and node.state == "ready")
+        count = self.results()
+        self.until(lambda: self.results() >= count + 2)
+
+
+@needs_rtsp
+def test_a_live_run_survives_the_death_of_every_node_a_hang_and_its_camera(
+    camera: RtspCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_process, "RETRY_S", (0.2, 1.0))
+    config = settings(
+        None, tmp_path, f"source.uri={camera.uri}", "source.hop_s=0.5", "source.silent_s=1.5",
+        "supervision.hung_s=3", "supervision.deaths=50", "output.annotated=true",
+    )  # fmt: skip
+    seen: list[dict[str, str]] = []
+    asked: list[Any] = []
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        seen.append({name: node.state for name, node in nodes.items()})
+
+    def steps(trouble: Trouble) -> None:
+        trouble.until(lambda: trouble.results() >= 3)
+        trouble.ask("vocabulary.set", {"words": ["trumpet", "sheep"]})
+        for name in NODES:
+            trouble.strike(name, signal.SIGKILL)
+        trouble.strike("model", signal.SIGSTOP)
+        camera.kill()
+        capture = trouble.supervisor.nodes["capture"]
+        trouble.until(lambda: capture.counters.get("connection") == "lost")
+        generation = capture.counters["generation"]
+        camera.start()
+        trouble.until(lambda: capture.counters["generation"] > generation)
+        count = trouble.results()
+        trouble.until(lambda: trouble.results() >= count + 2)
+        asked.append(trouble.ask("status"))
+        asked.append(trouble.ask("vocabulary.get"))
+
+    supervisor = Supervisor(config, clock=Clock(), watch=watch)
+    trouble = Trouble(supervisor, steps)
+    trouble.start()
+    counters = supervisor.run()
+    trouble.join(ENOUGH_S)
+    assert trouble.failure is None, trouble.failure
+    assert {name: counters[name]["restarts"] for name in NODES} == dict.fromkeys(NODES, 1) | {"model": 2}
+    assert asked[0]["model"]["restarts"] == 2
+    assert asked[0]["model"]["died"] == "said nothing for 3 s and was killed"
+    assert asked[1] == {"revision": 2, "words": ["trumpet", "sheep"]}
+    results = list(read_results(tmp_path / "results.jsonl"))
+    assert counters["recorder"]["results"] == len(results)
+    for before, after in pairwise(results):  # each second of the stream once, in order
+        assert (before["generation"], before["seq"]) < (after["generation"], after["seq"])
+        assert before["seq"] < after["seq"]
+        assert before["t_s"] < after["t_s"]
+    # The capture node's death and the camera's loss, and nothing else, began a generation.
+    assert sorted({result["generation"] for result in results}) == [0, 1, 2]
+    assert results[-1]["vocabulary_revision"] == 2
+    assert {path.name for path in tmp_path.glob("annotated*.mp4")} == {"annotated.mp4", "annotated-2.mp4"}
+
+
+@needs_rtsp
+def test_a_live_run_without_its_model_says_so_and_takes_it_up_again(
+    camera: RtspCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model dies whenever it is ready, for a while. The camera goes on; what nobody takes is counted."""
+    monkeypatch.setattr(node_process, "RETRY_S", (0.1, 0.1))
+    config = settings(
+        None, tmp_path, f"source.uri={camera.uri}", "source.hop_s=0.5", "supervision.deaths=2",
+    )  # fmt: skip
+    said: list[str] = []
+    over = threading.Event()
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        model = nodes["model"]
+        if model.state == "ready" and model.process is not None and not over.is_set() and results():
+            model.process.kill()
+
+    def results() -> int:
+        return supervisor.nodes["recorder"].counters.get("results", 0)
+
+    def steps(trouble: Trouble) -> None:
+        trouble.until(lambda: any("the run goes on without it" in line for line in said))
+        assert trouble.supervisor.nodes["capture"].counters["connection"] == "live"
+        over.set()
+        count = trouble.results()
+        trouble.until(lambda: trouble.results() >= count + 4)
+
+    supervisor = Supervisor(config, clock=Clock(), watch=watch, say=said.append)
+    trouble = Trouble(supervisor, steps)
+    trouble.start()
+    counters = supervisor.run()
+    trouble.join(ENOUGH_S)
+    assert trouble.failure is None, trouble.failure
+    assert counters["capture"]["dropped"] > 0
+    assert counters["capture"].get("restarts", 0) == 0
