@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import sys
@@ -54,6 +55,10 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--record", metavar="FILE", help="keep what comes in, to be played again by `replay`")
     run.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    run.add_argument(
+        "--log-status", type=seconds, nargs="?", const=1.0, metavar="S",
+        help="tell the whole status every S seconds (1 unless given), a line for each source",
+    )  # fmt: skip
     _configurable(run)
 
     replay = command("replay", "Run the pipeline over what `record` or `run --record` has kept, exactly.")
@@ -129,6 +134,17 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def seconds(text: str) -> float:
+    """A number of seconds above 0, from a command line."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number of seconds above 0")
+    return value
+
+
 def _live(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--source", metavar="SOURCE",
@@ -167,10 +183,9 @@ def whole_run(args: argparse.Namespace, more: Mapping[tuple[str, ...], Any]) -> 
 
     Raises `UserError`.
     """
-    from streaming.clock import Clock
     from streaming.config import kind_of_node
-    from streaming.console import Watcher, print_table, summary
-    from streaming.supervisor import NodeFailure, Supervisor, used_nodes
+    from streaming.console import whoever_listens
+    from streaming.supervisor import used_nodes
 
     config = configured(
         args,
@@ -197,9 +212,19 @@ def whole_run(args: argparse.Namespace, more: Mapping[tuple[str, ...], Any]) -> 
     if config.model.checkpoint == "stand-in":
         print("NOTE: stand-in weights: every mask and label of this run is meaningless.", file=sys.stderr)
 
+    with whoever_listens():
+        return supervised(config, quiet=args.quiet, status_s=getattr(args, "log_status", None))
+
+
+def supervised(config: Config, *, quiet: bool, status_s: float | None) -> int:
+    """A run with its display, to its end; the exit code. Raises `UserError`."""
+    from streaming.clock import Clock
+    from streaming.console import Watcher, print_table, summary
+    from streaming.supervisor import NodeFailure, Supervisor
+
     clock = Clock()
     begun_ns = clock.wall_ns()
-    with Watcher(clock, quiet=args.quiet) as watcher:
+    with Watcher(clock, quiet=quiet, status_s=status_s) as watcher:
         supervisor = Supervisor(config, clock=clock, watch=watcher.watch, say=watcher.say)
         for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signal_, lambda *_: supervisor.stop())
@@ -209,7 +234,7 @@ def whole_run(args: argparse.Namespace, more: Mapping[tuple[str, ...], Any]) -> 
         except NodeFailure as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-    if not args.quiet:
+    if not quiet:
         first_ns = counters.get("recorder", {}).get("first_result_wall_ns")
         startup_s = (first_ns - begun_ns) / 1e9 if first_ns else None
         print_table(summary(counters, (clock.wall_ns() - begun_ns) / 1e9, startup_s))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -15,7 +17,7 @@ from rich.text import Text
 from streaming.clock import Clock
 from streaming.config import kind_of_node
 from streaming.node_process import Node
-from streaming.status import told_lost
+from streaming.status import status_lines, told_lost
 
 LINE_EVERY_NS = 10_000_000_000
 LOG_COLUMNS = 200
@@ -23,15 +25,57 @@ STAGES = ("capture", "feature", "observe", "decode", "track", "classify")
 IN_SECONDS_S = 100  # longer recordings are told in minutes and hours
 
 
-class Watcher:
-    """Shows how a run goes: a bar where there is a terminal, a line every ten seconds where there is none."""
+class Heedless(io.TextIOBase):
+    """A stream to a terminal, or a pipe, that may be gone: what cannot be written is not."""
 
-    def __init__(self, clock: Clock, *, quiet: bool = False) -> None:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+
+@contextmanager
+def whoever_listens() -> Iterator[None]:
+    """Meanwhile nothing fails because nobody reads what is told: a run outlives its terminal, and ends in
+    order."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = Heedless(sys.stdout), Heedless(sys.stderr)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+class Watcher:
+    """Shows how a run goes: a bar where there is a terminal, a line every ten seconds where there is none.
+
+    status_s: how often the whole status is told, line by line; None for not at all.
+    """
+
+    def __init__(self, clock: Clock, *, quiet: bool = False, status_s: float | None = None) -> None:
         self.clock = clock
         self.console = Console(stderr=True, soft_wrap=True, highlight=False)
         self._lines = not self.console.is_terminal
         self._quiet = quiet
-        self._told_ns = clock.monotonic_ns()
+        self._told_ns = self._status_ns = clock.monotonic_ns()
+        self._status_s = status_s
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -58,9 +102,13 @@ class Watcher:
 
     def watch(self, nodes: Mapping[str, Node]) -> None:
         """Bring the display up to date."""
-        waiting = [name for name, node in nodes.items() if node.state == "starting"]
         recorder = nodes["recorder"].counters
-        state = f"starting ({', '.join(waiting)})" if waiting else "running"
+        missing = ", ".join(
+            name for name, node in nodes.items() if node.state in ("starting", "down", "failed")
+        )
+        state = "running"
+        if missing:
+            state = f"running without {missing}" if recorder.get("results") else f"starting ({missing})"
         told = ""
         if recorder.get("results"):
             objects, latency_ms = recorder.get("objects", 0), recorder.get("latency_p50_ms", 0)
@@ -71,6 +119,10 @@ class Watcher:
         total = duration_s and max(1, int(duration_s))  # the rest of a second has no result
         self._progress.update(self._task, description=state, completed=reached_s, total=total, told=told)
         now_ns = self.clock.monotonic_ns()
+        if self._status_s is not None and now_ns - self._status_ns >= self._status_s * 1e9:
+            self._status_ns = now_ns
+            for line in status_lines({name: node.status() for name, node in nodes.items()}):
+                self.say(line)
         if self._lines and not self._quiet and now_ns - self._told_ns >= LINE_EVERY_NS:
             self._told_ns = now_ns
             of = f" of {duration_s:.1f}" if duration_s else ""

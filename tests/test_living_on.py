@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
+import select
 import signal
+import subprocess
+import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,17 +17,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from streaming import node_process
 from streaming.clock import Clock
 from streaming.control import ControlClient
+from streaming.messages import End, Snippet
 from streaming.node_process import Node
 from streaming.results import read_results
 from streaming.supervisor import NODES, Supervisor
+from streaming.tape import TapeReader
 from tests.cameras import RtspCamera, needs_rtsp
 from tests.media import make_clip
-from tests.pipeline import settings
+from tests.pipeline import ROOT, alive, descendants, settings, wait_for
 
 pytestmark = pytest.mark.slow
 ENOUGH_S = 90.0
@@ -178,3 +188,73 @@ def test_a_live_run_without_its_model_says_so_and_takes_it_up_again(
     assert trouble.failure is None, trouble.failure
     assert counters["capture"]["dropped"] > 0
     assert counters["capture"].get("restarts", 0) == 0
+
+
+@needs_rtsp
+@pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM", "the terminal closes"])
+def test_a_live_run_ends_in_order_however_it_is_told(camera: RtspCamera, tmp_path: Path, ending: str) -> None:
+    """With every file complete, no process left, and the status told every second on the way."""
+    args = [
+        "run", "--source", camera.uri, "--model", "r50", "--weights", "stand-in", "--vocabulary", "dog",
+        "--out", str(tmp_path), "--record", str(tmp_path / "kept.mcap"), "--log-status",
+        "--set", "model.short_side=64", "--set", "vocabulary.cache_dir=", "--set", "source.hop_s=0.5",
+    ]  # fmt: skip
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run_pipeline.py"), *args],
+        stdin=end, stdout=end, stderr=end, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(end)
+    told = Reader(terminal)
+    try:
+        results = tmp_path / "results.jsonl"
+        assert wait_for(lambda: results.exists() and results.read_bytes().count(b"\n") >= 4, ENOUGH_S)
+        assert wait_for(lambda: "source: live, " in told.text, ENOUGH_S)
+        pids = descendants(process.pid)
+        assert len(pids) == len(NODES)
+        if ending.startswith("SIG"):
+            process.send_signal(signal.Signals[ending])
+        else:
+            told.close()
+        assert process.wait(ENOUGH_S) == 0
+        assert not any(alive(pid) for pid in pids)
+    finally:
+        process.kill()
+        told.close()
+    assert "Traceback" not in told.text
+    count = len(list(read_results(results)))
+    assert count >= 4
+    with av.open(str(tmp_path / "annotated.mp4")) as film:
+        assert sum(1 for _ in film.decode(video=0)) > 10
+    assert not list(tmp_path.glob("*.partial.mp4"))
+    assert not (tmp_path / "control.json").exists()
+    tape = TapeReader(tmp_path / "kept.mcap")
+    kept = [played.message for played in tape.play()]
+    assert tape.cut_short is None
+    assert isinstance(kept[-1], End)
+    assert sum(isinstance(message, Snippet) for message in kept) >= count
+
+
+class Reader(threading.Thread):
+    """Reads a terminal, as somebody looks at it."""
+
+    def __init__(self, terminal: int) -> None:
+        super().__init__(daemon=True)
+        self.text = ""
+        self._terminal, self._open = terminal, True
+        self.start()
+
+    def run(self) -> None:
+        while self._open:
+            try:
+                if select.select([self._terminal], [], [], 0.1)[0]:
+                    self.text += os.read(self._terminal, 65536).decode(errors="replace")
+            except OSError:
+                return
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self.join()
+            os.close(self._terminal)

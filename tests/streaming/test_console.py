@@ -63,6 +63,26 @@ def test_in_a_log_there_is_a_line_every_ten_seconds(
     ]
 
 
+def test_a_node_that_is_missing_is_named(fake: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:
+    with Watcher(fake) as watcher:
+        fake.advance(LINE_EVERY_NS)
+        watcher.watch(nodes_with(RUNNING, model="down"))
+    assert capsys.readouterr().err.startswith("running without model: 4.0 of 12.5 s")
+
+
+def test_the_whole_status_is_told_as_often_as_was_asked_for(
+    fake: FakeClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Watcher(fake, quiet=True, status_s=1.0) as watcher:
+        for _ in range(10):
+            fake.advance(500_000_000)
+            watcher.watch(nodes_with(RUNNING))
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 10
+    assert told[8].startswith("source: ready, 0 fps, audio none, latency 1234 / 0 ms")
+    assert told[9].startswith("nodes: capture ready, elsewhere; feature ready, elsewhere; ")
+
+
 @pytest.mark.parametrize("duration_s", [None, 0, 0.0])
 def test_where_nobody_says_how_long_it_is_only_what_was_reached_is_told(
     fake: FakeClock, capsys: pytest.CaptureFixture[str], duration_s: float | None

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from streaming.status import status_tables
+from streaming.status import status_lines, status_tables
 
 TOLD: dict[str, dict[str, Any]] = {
     "capture-front": {
@@ -49,6 +49,21 @@ def test_sources_and_nodes_have_a_row_each() -> None:
         "capture-new starting 0 elsewhere",
         "model ready 1 2 512 MiB",
         "recorder ready 0 100 MiB",
+    ]
+
+
+def test_a_log_has_a_line_for_each_source_and_one_for_the_nodes() -> None:
+    told = TOLD | {
+        "model": {"state": "down", "died": "was killed by SIGKILL", "restarts": 1, "memory_mib": 0.0}
+    }
+    assert status_lines(told) == [
+        "front: live, 24.9 fps, audio -31 dBFS, latency 80 / 120 ms, generation 2, "
+        "lost 7 dropped (the model was busy), 1 gaps",
+        "yard: lost: [no route], 0.0 fps, audio none, latency unknown, generation 0, lost none",
+        "new: starting, 0 fps, audio none, latency unknown, generation 0, lost none",
+        "nodes: capture-front ready, queue 1, 81 MiB; capture-yard ready, 80 MiB; "
+        "capture-new starting, elsewhere; model down: was killed by SIGKILL, 1 restarts, 0 MiB; "
+        "recorder ready, 100 MiB",
     ]
 
 
