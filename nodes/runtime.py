@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from streaming.clock import Clock
 from streaming.control import ControlClient, Request
+from streaming.errors import UserError
 from streaming.link import Mark, Receiver, Sender
 from streaming.messages import End, Message
 
@@ -96,7 +97,7 @@ class Lifeline:
 
     def __init__(self, control: ControlClient, stage: Stage, clock: Clock, parent: int | None = None) -> None:
         self.control, self.stage, self.clock = control, stage, clock
-        self.started = self.stopping = self.finishing = False
+        self.started = self.stopping = self.finishing = self.late = False
         self.counters: Callable[[], dict[str, Any]] = dict
         self._parent = parent
         self._heard_ns: int | None = None
@@ -109,6 +110,11 @@ class Lifeline:
             self._answer(request)
         if self._is_orphan():
             raise Orphaned
+        if self.late:
+            raise UserError(
+                "it was too late that the supervisor could be heard, so this node does not know how far the "
+                "one before it had come; start it again"
+            )
         if self.clock.monotonic_ns() - self._told_ns >= STATUS_NS:
             self._told_ns = self.clock.monotonic_ns()
             self.control.status({**self.stage.stats(), **self.counters()})
@@ -133,6 +139,8 @@ class Lifeline:
                     self.finishing, value = True, None
                 case "ping":
                     value = None
+                case "welcome":
+                    self.late, value = request.args.get("incarnation", 1) > 1, None
                 case _:
                     value = self.stage.request(request.name, request.args)
             self.control.reply(request, value)

@@ -27,7 +27,7 @@ from streaming.security import SOCKET_DIR_PREFIX, Security
 log = logging.getLogger(__name__)
 
 Counters = dict[str, Any]
-HELLO_S = 2.0
+WELCOME_S = 3.0  # how long a node started by hand waits for a supervisor to answer its greeting
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _set_threads(threads: int) -> None:
 def start(name: str, config: Config, parent: int | None = None, memory: Memory | None = None) -> int:
     """Run a node to its end, or until process `parent` is its parent no more; its exit status.
 
-    memory: what it has to know of its life so far; None: the supervisor is asked, once it is there.
+    memory: what it has to know of its life so far; None: the supervisor is asked, if it is there.
 
     Raises `UserError` when it cannot so much as talk to the supervisor.
     """
@@ -188,24 +188,14 @@ def start(name: str, config: Config, parent: int | None = None, memory: Memory |
 
 
 def welcomed(control: ControlClient, clock: Clock) -> Memory:
-    """What the supervisor tells a node that somebody has started by hand, once there is a supervisor."""
-    hello_ns = clock.monotonic_ns()
-    while True:
-        for request in control.poll(HELLO_S):
-            match request.name:
-                case "welcome":
-                    control.reply(request)
-                    return Memory.model_validate(request.args)
-                case "stop":
-                    control.reply(request)
-                    sys.exit(0)
-                case "ping":
-                    control.reply(request)
-                case _:
-                    control.reply(request, error="not ready yet")
-        if clock.monotonic_ns() - hello_ns > HELLO_S * 1e9:  # the one that heard it may be gone
-            hello_ns = clock.monotonic_ns()
-            control.hello()
+    """What the supervisor tells a node that somebody has started by hand: nothing, if none is there yet."""
+    until_ns = clock.monotonic_ns() + round(WELCOME_S * 1e9)
+    while (remaining_ns := until_ns - clock.monotonic_ns()) > 0:
+        for request in control.poll(remaining_ns / 1e9):
+            control.reply(request, error=None if request.name in ("welcome", "ping") else "not ready yet")
+            if request.name == "welcome":
+                return Memory.model_validate(request.args)
+    return Memory()
 
 
 def _tidy_up_after_supervisor(config: Config) -> None:

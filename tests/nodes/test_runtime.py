@@ -180,6 +180,16 @@ def test_a_node_goes_on_until_it_is_told_to_stop() -> None:
     assert desk.replies == [("stop", None, None), ("double", 2, None)]
 
 
+def test_a_node_that_would_go_on_but_hears_too_late_how_far_the_one_before_it_was_says_so() -> None:
+    desk = Desk()
+    lifeline = lifeline_of(desk, FakeClock())
+    desk.ask("welcome", incarnation=1)
+    assert lifeline.pulse()
+    desk.ask("welcome", incarnation=2)
+    with pytest.raises(UserError, match="start it again"):
+        lifeline.pulse()
+
+
 def test_the_status_is_told_once_a_second() -> None:
     desk, fake = Desk(), FakeClock(monotonic_ns=1000 * NS)
     lifeline = lifeline_of(desk, fake)
@@ -498,6 +508,19 @@ def test_a_stop_ends_a_node_whose_consumer_never_came(line_of: Callable[..., Lin
     line.supervisor.request("node", "stop")
     line.hear(lambda event: isinstance(event, Answer) and event.name == "stop")
     assert line.counters()["repeated"] == 0
+
+
+def test_a_node_to_which_nothing_more_comes_sees_home_what_it_has(line_of: Callable[..., Line]) -> None:
+    line = line_of(links=2)
+    line.send(snippet(0), snippet(1))
+    assert [line.take().seq for _ in range(2)] == [0, 1]
+    line.supervisor.request("node", "finish")
+    line.hear(lambda event: isinstance(event, Answer) and event.name == "finish")
+    assert line.downstream is not None
+    assert line.thread.is_alive()  # the last message is not handled
+    line.downstream.acknowledge()
+    assert line.counters()["seen"] == 2
+    assert line.upstream[0].end(ENOUGH_S)
 
 
 def test_the_status_tells_what_was_refused_and_repeated(line_of: Callable[..., Line]) -> None:

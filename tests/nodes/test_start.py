@@ -115,36 +115,45 @@ def test_a_mistake_of_the_users_is_told_to_the_supervisor(
     assert caplog.messages == []
 
 
+def by_hand(
+    server: ControlServer, config: Config, welcome: Memory | None, until: type = Failed
+) -> list[Event]:
+    """What a node started by hand says, to a supervisor that answers its greeting so."""
+    events: list[Event] = []
+
+    def supervise() -> None:
+        while not any(isinstance(event, until) for event in events):
+            new = server.poll(0.1)
+            events.extend(new)
+            if welcome is not None and any(isinstance(event, Hello) for event in new):
+                server.request("model", "welcome", welcome.model_dump())
+
+    supervising = threading.Thread(target=supervise)
+    supervising.start()
+    start("model", config)
+    supervising.join(ENOUGH_S)
+    return events
+
+
+@pytest.mark.parametrize("welcome", [None, Memory(incarnation=2, begun_s_ago=3.5, reached=Place(1, 4, 2))])
 def test_a_node_started_by_hand_asks_for_its_memory_and_tells_its_own_screen_too(
     server: ControlServer,
     folder: Path,
     node_that: Any,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
+    welcome: Memory | None,
 ) -> None:
-    """The supervisor comes late: the node greets until it is heard."""
-    monkeypatch.setattr(starting, "HELLO_S", 0.1)
-    known = Memory(incarnation=2, begun_s_ago=3.5, reached=Place(1, 4, 2_000_000_000))
-    events: list[Event] = []
+    monkeypatch.setattr(starting, "WELCOME_S", 0.3 if welcome is None else ENOUGH_S)
     memories: list[Memory] = []
 
     def work(tools: Tools) -> Any:
         memories.append(tools.memory)
         raise UserError("x.pth: no such file")
 
-    def supervise() -> None:
-        while not any(isinstance(event, Failed) for event in events):
-            events.extend(server.poll(0.1))
-            greetings = sum(isinstance(event, Hello) for event in events)
-            if greetings == 2 and not memories:
-                server.request("model", "welcome", known.model_dump())
-
     node_that(work)
-    supervising = threading.Thread(target=supervise)
-    supervising.start()
-    assert start("model", config_of(folder)) == 2
-    supervising.join(ENOUGH_S)
-    assert memories == [known]
+    by_hand(server, config_of(folder), welcome)
+    assert memories == [welcome or Memory()]
     assert caplog.messages == ["error: x.pth: no such file"]
 
 
