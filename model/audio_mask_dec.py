@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +81,22 @@ class Sounding:
     earlier: list[Sounding]  # the same after each earlier layer, first to last; for training and comparison
     gate_logits: Tensor | None = None  # (B, N, T): sounding in this very snippet; None: as the window does
     object_logits: Tensor | None = None  # (B, N): answers for an object; None: the sound logits say that too
+
+    def of_window(self, place: int) -> Sounding:
+        """What it says of one window of the batch, as a batch of one."""
+
+        def one(x: Tensor | None) -> Any:
+            return None if x is None else x[place : place + 1]
+
+        return Sounding(
+            one(self.sound_logits),
+            one(self.mask_embeddings),
+            one(self.queries),
+            one(self.mask_features),
+            [earlier.of_window(place) for earlier in self.earlier],
+            one(self.gate_logits),
+            one(self.object_logits),
+        )
 
     @property
     def scores(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""OV-AVSS over a stream: one `step` a snippet, for any number of sources.
+"""OV-AVSS over a stream: one step a snippet, for any number of sources, alone or several at once.
 
 Backbone, early fusion and pixel decoder see each snippet once; AudioMaskDec runs over the newest T; queries
 become candidates and candidates become tracks.
@@ -6,7 +6,7 @@ become candidates and candidates become tracks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -15,12 +15,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.audio_mask_dec import Memory, window_of
+from model.audio_mask_dec import Memory, Sounding, joined, window_of
 from model.localiser import Localiser, normalise
 from model.options import Selection
 from model.selection import none_of, select
 from model.tracks import Sighting, Tracker, TrackOptions
 from model.window import Remembered, SlidingWindow, fill
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """The next snippet of a source, as the model is given it."""
+
+    source: str
+    generation: int
+    seq: int
+    t_ns: int
+    image: np.ndarray  # (H, W, 3) uint8 RGB at model size
+    audio_embedding: np.ndarray  # (A,) float32
+    audio_dbfs: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,46 +81,69 @@ class LiveLocaliser:
         self.first_id = first_id
         self._sources: dict[str, _Source] = {}
 
+    def step(self, snippet: Observed) -> Step:
+        """Take in the next snippet of a source."""
+        return self.steps([snippet])[0]
+
     @torch.inference_mode()
-    def step(
-        self,
-        source: str,
-        generation: int,
-        seq: int,
-        t_ns: int,
-        image: np.ndarray,
-        audio_embedding: np.ndarray,
-        audio_dbfs: float = 0.0,
-    ) -> Step:
-        """Take in the next snippet: image (H, W, 3) uint8 RGB at model size, audio_embedding (A,) float32."""
-        state = self._state(source, (generation, image.shape))
+    def steps(self, snippets: Sequence[Observed]) -> list[Step]:
+        """Take in the next snippets of as many sources, one of each, those of a size in one pass.
+
+        Batches round differently, so a source's answers may differ in their last digits by who came along.
+        """
+        assert len({snippet.source for snippet in snippets}) == len(snippets), "one snippet of each source"
+        alike: dict[tuple[int, ...], list[Observed]] = {}
+        for snippet in snippets:
+            alike.setdefault(snippet.image.shape, []).append(snippet)
+        taken = {
+            snippet.source: step
+            for group in alike.values()
+            for snippet, step in zip(group, self._pass(group), strict=True)
+        }
+        return [taken[snippet.source] for snippet in snippets]
+
+    def _pass(self, snippets: list[Observed]) -> Iterator[Step]:
+        """Snippets of one size. Each has waited for all of them: their milliseconds are those of the pass."""
+        states = [self._state(one.source, (one.generation, one.image.shape)) for one in snippets]
         ms: dict[str, float] = {}
         device = next(self.localiser.parameters()).device
         with timed(ms, "observe"):
-            picture = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].to(device)
-            audio = torch.from_numpy(np.array(audio_embedding))[None].to(device)
-            memory = self.localiser.observe(normalise(picture), audio)
-            state.window.push(Remembered(seq, t_ns, single(memory)))
-        slots = state.window.slots()
+            pictures = torch.from_numpy(np.stack([one.image for one in snippets])).permute(0, 3, 1, 2)
+            audio = torch.from_numpy(np.stack([one.audio_embedding for one in snippets]))
+            memory = self.localiser.observe(normalise(pictures.to(device)), audio.to(device))
+            for place, (one, state) in enumerate(zip(snippets, states, strict=True)):
+                state.window.push(Remembered(one.seq, one.t_ns, single(memory, place)))
+        slots = [state.window.slots() for state in states]
         with timed(ms, "decode"):
-            sounding = self.localiser.decode(window_of([slot.memory for slot in slots]))
+            windows = [window_of([slot.memory for slot in window]) for window in slots]
+            sounding = self.localiser.decode(joined(windows))
         with timed(ms, "track"):
-            if self.silence_dbfs is not None and audio_dbfs < self.silence_dbfs:
-                candidates = none_of(sounding)
-            else:
-                candidates = select(
-                    sounding,
-                    (image.shape[0], image.shape[1]),
-                    selection=self.selection,
-                    threshold=self.options.sounding_off,
-                    nms_iou=self.options.nms_iou,
-                    min_area=self.options.min_area,
-                    min_part=self.options.min_part,
-                    max_objects=self.options.max_objects,
-                )
-            sightings = state.tracker.update(candidates, [slot.seq for slot in slots])
-            logits = candidates.mask_logits[[s.candidate for s in sightings], -1]
-        return Step(sightings, logits, fill(slots), ms)
+            answers = [
+                self._track(one, state, sounding.of_window(place), slots[place])
+                for place, (one, state) in enumerate(zip(snippets, states, strict=True))
+            ]
+        for (sightings, logits), window in zip(answers, slots, strict=True):
+            yield Step(sightings, logits, fill(window), dict(ms))
+
+    def _track(
+        self, snippet: Observed, state: _Source, sounding: Sounding, slots: list[Remembered]
+    ) -> tuple[list[Sighting], Tensor]:
+        """Who sounds in a window, and their masks (n, H / 4, W / 4) in its newest snippet."""
+        if self.silence_dbfs is not None and snippet.audio_dbfs < self.silence_dbfs:
+            candidates = none_of(sounding)
+        else:
+            candidates = select(
+                sounding,
+                (snippet.image.shape[0], snippet.image.shape[1]),
+                selection=self.selection,
+                threshold=self.options.sounding_off,
+                nms_iou=self.options.nms_iou,
+                min_area=self.options.min_area,
+                min_part=self.options.min_part,
+                max_objects=self.options.max_objects,
+            )
+        sightings = state.tracker.update(candidates, [slot.seq for slot in slots])
+        return sightings, candidates.mask_logits[[s.candidate for s in sightings], -1]
 
     def forget(self, source: str) -> None:
         """Let go of everything about a source, its ids included."""
@@ -123,9 +159,9 @@ class LiveLocaliser:
         return state
 
 
-def single(memory: Memory) -> Memory:
-    """The only snippet of a batch of one, without the batch dimension."""
-    return memory.mapped(lambda x: x[0])
+def single(memory: Memory, place: int = 0) -> Memory:
+    """One snippet of a batch, without the batch dimension, and without holding on to the others."""
+    return memory.mapped(lambda x: x[place] if len(x) == 1 else x[place].clone())
 
 
 @contextmanager

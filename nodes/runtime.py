@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from streaming.clock import Clock
 from streaming.control import ControlClient, Request
@@ -18,6 +18,7 @@ from streaming.link import Mark, Receiver, Sender
 from streaming.messages import End, Message
 
 POLL_S = 0.25
+READY_S = 0.004  # what its sender has ready takes so long to be asked for and to come
 STATUS_NS = 1_000_000_000
 END_S = 600.0
 LOST_NS = 60_000_000_000
@@ -27,7 +28,11 @@ PARENT = os.getppid()
 
 
 class Stage(Protocol):
-    """What a node does with its messages."""
+    """What a node does with its messages.
+
+    One that has `most_at_once` above 1, and `process_together`, is given what is ready of several sources at
+    once, one message of each at most.
+    """
 
     def process(self, message: Message) -> Iterable[Message]:
         """What comes of a message, in order. `End` is passed on by the loop after this."""
@@ -178,15 +183,44 @@ class Held:
         self._receiver, self._sender = receiver, sender
         self._marks: deque[tuple[Mark, int]] = deque()  # and how many messages had been sent on by then
 
-    def add(self) -> None:
-        """The message in hand: all that comes of it is on its way."""
-        self._marks.append((self._receiver.mark, self._sender.accepted if self._sender else 0))
+    def add(self, mark: Mark) -> None:
+        """A message, of which all that comes is on its way."""
+        self._marks.append((mark, self._sender.accepted if self._sender else 0))
 
     def let_go(self) -> None:
         """Tell of what is safe now."""
         handled = self._sender.handled if self._sender else 0
         while self._marks and self._marks[0][1] <= handled:
             self._receiver.release(self._marks.popleft()[0])
+
+
+class Taken(NamedTuple):
+    """A message, where it came from, and how its sender is told what became of it."""
+
+    message: Message
+    origin: str
+    mark: Mark
+
+
+def take(receiver: Receiver, most: int) -> list[list[Taken]]:
+    """The next message, with what else is ready of other sources, up to so many together: each group has one
+    message of a source at most."""
+    groups: list[list[Taken]] = [[]]
+    while len(groups) == 1 and len(groups[0]) < most:
+        message = receiver.receive(timeout_s=READY_S if groups[0] else POLL_S)
+        if message is None:
+            break
+        if any(one.message.source == message.source for one in groups[0]):
+            groups.append([])
+        groups[-1].append(Taken(message, receiver.origin, receiver.mark))
+    return groups
+
+
+def outcome(stage: Stage, messages: Sequence[Message]) -> Iterable[Message]:
+    """What comes of a message, or of several together."""
+    if len(messages) > 1:
+        return stage.process_together(messages)  # type: ignore[attr-defined]
+    return stage.process(messages[0]) if messages else ()
 
 
 def run_stage(
@@ -203,22 +237,26 @@ def run_stage(
         return {"refused": receiver.refused, "repeated": gate.turned_away, "reached": reached, **waiting}
 
     lifeline.counters = counters
+    most = getattr(stage, "most_at_once", 1)
     while ends and lifeline.pulse() and not lifeline.finishing:
         held.let_go()
-        message = receiver.receive(timeout_s=POLL_S)
-        if message is None:
-            continue
-        if gate.admits(message, receiver.origin):
-            if gate.begins_generation(message, receiver.origin):
-                stage.forget(message.source)
-            for outgoing in stage.process(message):
+        for taken in take(receiver, most):
+            news = []
+            for message, origin, _ in taken:
+                if gate.admits(message, origin):
+                    if gate.begins_generation(message, origin):
+                        stage.forget(message.source)
+                    news.append(message)
+            for outgoing in outcome(stage, news):
                 if sender is not None:
                     deliver(sender, outgoing, lifeline)
-            if isinstance(message, End):
-                ends -= 1
-                if sender is not None:
-                    deliver(sender, message, lifeline)
-        held.add()
+            for message in news:
+                if isinstance(message, End):
+                    ends -= 1
+                    if sender is not None:
+                        deliver(sender, message, lifeline)
+            for _, _, mark in taken:
+                held.add(mark)
     if sender is not None and not lifeline.stopping:
         hand_over(sender, lifeline)
     held.let_go()

@@ -189,6 +189,10 @@ class ModelConfig(Section):
     """Which CLIP names the objects: a model of open_clip."""
     precision: choices.Precision = "auto"
     """Arithmetic of the model; `auto` takes bfloat16 where the processor is fast at it."""
+    batch: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
+    """How many sources' snippets it takes in one pass, of those that are ready; `auto` takes 8 on a GPU and 1
+    elsewhere, where it would gain nothing. Passes of several round differently, so that a replay may differ
+    from the live run in last digits."""
     device: Device = "auto"
     """Where the model runs; `auto` takes the first GPU where there is one."""
 

@@ -138,6 +138,9 @@ def test_sources_that_share_a_model_get_what_each_would_get_alone(
     told = counters["recorder"]["sources"]
     assert {name: one["results"] for name, one in told.items()} == {"source": 7, "short": 3}
     assert {name for name in counters if name.startswith("capture")} == {"capture-source", "capture-short"}
+    together = run(settings(None, tmp_path / "together", sources, "model.batch=2"))
+    told = together["recorder"]["sources"]
+    assert {name: one["results"] for name, one in told.items()} == {"source": 7, "short": 3}
 
 
 def test_half_second_hops_give_two_results_a_second(clip: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from model.data.clips import Clip
 from model.evaluation.answers import Answer
 from model.evaluation.parts import Parts, answer_of
 from model.level import level_dbfs
-from model.live import Step
+from model.live import Observed, Step
 from model.localiser import padded_size
 from model.masks import frame_logits, soft_masks
 from model.naming import PAIR_THRESHOLD, Namer, published_choice
@@ -35,7 +35,7 @@ class Streaming:
         answers = []
         for seq, (image, wave, embedding) in enumerate(zip(images, waves, heard, strict=True)):
             level = 0.0 if bare else round(level_dbfs(wave), 3)
-            step = self.live.step(clip.uid, 0, seq, seq * SECOND_NS, image, embedding, level)
+            step = self.live.step(Observed(clip.uid, 0, seq, seq * SECOND_NS, image, embedding, level))
             answers.append(self._answer(clip, seq, image, step, bare))
         self.live.forget(clip.uid)
         self.namer.forget(clip.uid)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.live import LiveLocaliser, Step
+from model.live import LiveLocaliser, Observed, Step
 from model.localiser import Localiser, normalise
 from model.options import Selection
 from model.selection import select
@@ -38,7 +38,8 @@ def step(
     """Snippet `seq` of a source, which shows and sounds like number `show` of the examples."""
     k = seq if show is None else show
     frame = IMAGES[k].permute(1, 2, 0).numpy()
-    return live.step(source, generation, seq, seq * SECOND_NS, frame, SOUNDS[k].numpy(), audio_dbfs)
+    sound = SOUNDS[k].numpy()
+    return live.step(Observed(source, generation, seq, seq * SECOND_NS, frame, sound, audio_dbfs))
 
 
 def same(a: Step, b: Step, ids: bool = True) -> bool:
@@ -164,6 +165,42 @@ def test_frames_may_be_read_only_and_views(localiser: Localiser) -> None:
     view = wide[:, ::2]
     view.flags.writeable = False
     heard: Tensor = SOUNDS[0]
-    plain = LiveLocaliser(localiser, EASY).step("a", 0, 0, 0, frame, heard.numpy())
-    strided = LiveLocaliser(localiser, EASY).step("a", 0, 0, 0, view, heard.numpy())
+    plain = LiveLocaliser(localiser, EASY).step(Observed("a", 0, 0, 0, frame, heard.numpy()))
+    strided = LiveLocaliser(localiser, EASY).step(Observed("a", 0, 0, 0, view, heard.numpy()))
     assert same(plain, strided)
+
+
+def test_several_sources_together_are_answered_as_each_alone(localiser: Localiser) -> None:
+    """Of two sizes, in any company; one is silent, one begins a generation on the way."""
+
+    def seen(source: str, seq: int) -> Observed:
+        k = (seq + len(source)) % len(IMAGES)
+        frame = IMAGES[k].permute(1, 2, 0).numpy()
+        if source == "tall":
+            frame = np.ascontiguousarray(frame.transpose(1, 0, 2))
+        generation, level = int(source == "b" and seq >= 3), -90.0 if source == "silent" else -20.0
+        return Observed(source, generation, seq, seq * SECOND_NS, frame, SOUNDS[k].numpy(), level)
+
+    names = ("a", "b", "tall", "silent")
+    together, alone = LiveLocaliser(localiser, EASY), LiveLocaliser(localiser, EASY)
+    for seq in range(6):
+        present = [name for name in names if name != "a" or seq != 4][:: 1 if seq % 2 else -1]
+        steps = together.steps([seen(name, seq) for name in present])
+        for name, found in zip(present, steps, strict=True):
+            expected = alone.step(seen(name, seq))
+            assert found.window_fill == expected.window_fill
+            assert [s.track_id for s in found.sightings] == [s.track_id for s in expected.sightings]
+            for mine, theirs in zip(found.sightings, expected.sightings, strict=True):
+                assert mine.score == pytest.approx(theirs.score, abs=1e-5)
+            assert torch.allclose(found.mask_logits, expected.mask_logits, atol=1e-3)
+            assert bool(found.sightings) == (name != "silent")
+    with pytest.raises(AssertionError, match="one snippet of each source"):
+        together.steps([seen("a", 7), seen("a", 8)])
+
+
+def test_what_is_kept_of_a_snippet_does_not_hold_on_to_its_company(localiser: Localiser) -> None:
+    live = LiveLocaliser(localiser, EASY)
+    frame = IMAGES[0].permute(1, 2, 0).numpy()
+    live.steps([Observed(name, 0, 0, 0, frame, SOUNDS[0].numpy()) for name in ("a", "b", "c")])
+    kept = live._sources["a"].window.slots()[-1].memory.mask_features
+    assert kept.untyped_storage().nbytes() == kept.numel() * kept.element_size()

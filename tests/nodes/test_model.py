@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.live import LiveLocaliser, Step
+from model.checkpoint import StandInWeights
+from model.live import LiveLocaliser, Observed, Step
 from model.localiser import Localiser
 from model.options import LocaliserOptions
 from model.tracks import Sighting, TrackOptions
@@ -81,7 +82,7 @@ def test_masks_and_scores_are_the_localisers(stage: ModelStage, localiser: Local
     for seq in range(6):
         found = one(stage, seen(seq))
         image, sound = IMAGES[seq].permute(1, 2, 0).numpy(), SOUNDS[seq].numpy()
-        step = live.step("cam", 0, seq, seq * NS, image, sound)
+        step = live.step(Observed("cam", 0, seq, seq * NS, image, sound))
         assert ids(found) == [sighting.track_id for sighting in step.sightings]
         scores = [track["sounding"] for track in found.tracks]
         assert scores == pytest.approx([sighting.score for sighting in step.sightings], abs=1e-4)
@@ -134,9 +135,9 @@ def test_a_picture_of_another_shape_is_padded_as_it_needs(stage: ModelStage) -> 
 
 def test_logits_too_large_for_half_precision_are_clipped_not_infinite() -> None:
     class Shouting:
-        def step(self, *_: Any) -> Step:
+        def steps(self, *_: Any) -> list[Step]:
             logits = torch.tensor([1e6, -1e6, 70_000.0, 3.5]).repeat(96).view(1, 16, 24)
-            return Step([Sighting(4, 0, 0.123456, True)], logits, 1, {"observe": 1.0})
+            return [Step([Sighting(4, 0, 0.123456, True)], logits, 1, {"observe": 1.0})]
 
     found = one(ModelStage(cast(LiveLocaliser, Shouting())), seen(0))
     assert found.mask_logits.flatten().tolist()[:4] == [FLOAT16_MAX, -FLOAT16_MAX, FLOAT16_MAX, 3.5]
@@ -168,3 +169,33 @@ def test_the_configuration_decides_about_tracks() -> None:
     texts = ("tracks.sounding_on=0.7", "tracks.max_objects=3", "tracks.keep_s=4", "source.hop_s=0.5")
     found = track_options(load(model="r50", settings=[setting(text) for text in texts]))
     assert found == replace(TrackOptions(), sounding_on=0.7, max_objects=3, keep_snippets=8)
+
+
+def test_features_of_several_sources_go_through_the_model_together(localiser: Localiser) -> None:
+    calls: list[int] = []
+
+    class Counting(LiveLocaliser):
+        def steps(self, snippets: Any) -> list[Step]:
+            calls.append(len(snippets))
+            return super().steps(snippets)
+
+    together = ModelStage(Counting(localiser, EASY), most_at_once=3)
+    found = list(together.process_together([seen(0, source="a"), seen(1, source="b"), end(4, source="c")]))
+    assert calls == [2]
+    assert [(message.source, message.seq) for message in found] == [("a", 0), ("b", 1)]
+    assert together.stats()["snippets"] == 2
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["model.device=cpu"], 1),
+        (["model.device=cpu", "model.batch=4"], 3),
+        (["model.device=cpu", "model.batch=2"], 2),
+    ],
+)
+def test_no_more_are_taken_together_than_there_are_sources(texts: list[str], expected: int) -> None:
+    sources = "sources=[" + ", ".join(f"{{id: {name}, uri: {name}.mp4}}" for name in "abc") + "]"
+    small = ["model.backbone=tiny", "model.channels=32", "model.encoder_layers=1", "model.decoder_layers=1"]
+    config = load(settings=[setting(text) for text in (sources, *small, *texts)])
+    assert ModelStage.from_config(config, StandInWeights()).most_at_once == expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 import zmq
 
+from nodes import runtime
 from nodes.runtime import (
     END_S,
     LOST_NS,
@@ -29,7 +30,7 @@ from nodes.runtime import (
 from streaming.clock import Clock, FakeClock
 from streaming.control import Answer, ControlClient, ControlServer, Event, Hello, Request, Status
 from streaming.errors import UserError
-from streaming.link import ID_BYTES, Receiver, Sender
+from streaming.link import ID_BYTES, Mark, Receiver, Sender
 from streaming.messages import End, Features, Message, Snippet, encode
 from tests.nodes.samples import NS, end, features, preview, result, snippet
 
@@ -303,7 +304,9 @@ def test_a_consumer_that_never_finishes_is_not_waited_for_for_ever() -> None:
 class Line:
     """A node's loop in a thread of its own; its neighbours and its supervisor are in the test's hands."""
 
-    def __init__(self, folder: Path, stage: Echo, *, links: int = 1, passes_on: bool = True) -> None:
+    def __init__(
+        self, folder: Path, stage: Echo, *, links: int = 1, passes_on: bool = True, ends: int = 0
+    ) -> None:
         inlets = [f"ipc://{folder}/in{i}" for i in range(links)]
         self.supervisor = ControlServer(f"ipc://{folder}/control", clock=clock)
         self.upstream = [Sender(inlet, overflow="block", clock=clock) for inlet in inlets]
@@ -314,7 +317,7 @@ class Line:
         self.control = ControlClient(f"ipc://{folder}/control", clock=clock, node="node")
         self.control.hello()
         self.outcome: dict[str, Any] | BaseException | None = None
-        self.thread = threading.Thread(target=self._run, args=(links,))
+        self.thread = threading.Thread(target=self._run, args=(ends or links,))
 
     def _run(self, links: int) -> None:
         lifeline = Lifeline(self.control, self.stage, clock, os.getppid())
@@ -415,12 +418,12 @@ def test_messages_come_out_in_order_and_the_end_is_passed_on_and_seen_home(
 @pytest.mark.parametrize("out_of_each", [0, 1, 2])
 def test_what_a_node_has_handled_is_held_until_the_next_one_has_what_came_of_it(out_of_each: int) -> None:
     """Each message gives rise to none, one or two; those downstream handle one after the other."""
-    receiver = SimpleNamespace(mark=0, released=[], release=lambda mark: receiver.released.append(mark))
+    receiver = SimpleNamespace(released=[], release=lambda mark: receiver.released.append(mark))
     sender = SimpleNamespace(accepted=0, handled=0)
     held = Held(receiver, sender)  # type: ignore[arg-type]
-    for receiver.mark in (1, 2, 3):
+    for mark in (1, 2, 3):
         sender.accepted += out_of_each
-        held.add()
+        held.add(cast(Mark, mark))
     for sender.handled in range(3 * out_of_each + 1):
         held.let_go()
         done = 3 if not out_of_each else sender.handled // out_of_each
@@ -428,11 +431,59 @@ def test_what_a_node_has_handled_is_held_until_the_next_one_has_what_came_of_it(
 
 
 def test_at_the_end_of_the_line_what_is_handled_is_safe() -> None:
-    receiver = SimpleNamespace(mark=1, released=[], release=lambda mark: receiver.released.append(mark))
+    receiver = SimpleNamespace(released=[], release=lambda mark: receiver.released.append(mark))
     held = Held(receiver, None)  # type: ignore[arg-type]
-    held.add()
+    held.add(cast(Mark, 1))
     held.let_go()
     assert receiver.released == [1]
+
+
+class Company(Echo):
+    """Takes messages of up to three sources at once."""
+
+    most_at_once = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.groups: list[list[str]] = []
+
+    def process(self, message: Message) -> Iterable[Message]:
+        self.groups.append([f"{message.source}{message.seq}"])
+        return super().process(message)
+
+    def process_together(self, messages: Sequence[Message]) -> Iterable[Message]:
+        self.groups.append([f"{message.source}{message.seq}" for message in messages])
+        for message in messages:
+            yield from super().process(message)
+
+
+def test_what_is_ready_of_several_sources_is_taken_together(
+    line_of: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message of each at most, as many as the stage can take; an end is passed on behind its source."""
+    monkeypatch.setattr(runtime, "READY_S", 0.5)
+    stage = Company()
+    line = line_of(stage, ends=2)
+    messages = [
+        snippet(seq, source=source) for seq, source in [(0, "a"), (0, "b"), (0, "c"), (1, "a"), (1, "b")]
+    ]
+    messages += [snippet(2, source="a"), end(3, source="a"), end(2, source="b")]
+    taken: list[Message] = []
+
+    def consume() -> None:
+        while sum(isinstance(message, End) for message in taken) < 2:
+            taken.append(line.take())
+        assert line.downstream is not None
+        line.downstream.acknowledge()
+
+    consumer = threading.Thread(target=consume)
+    consumer.start()
+    line.send(*messages)
+    consumer.join(ENOUGH_S)
+    assert stage.groups == [["a0", "b0", "c0"], ["a1", "b1"], ["a2"], ["a3", "b2"]]
+    assert [(message.source, message.seq) for message in taken] == [(m.source, m.seq) for m in messages]
+    assert line.counters()["queue"] == 0
+    assert line.upstream[0].end(ENOUGH_S)
 
 
 def test_a_new_generation_makes_the_stage_forget_before_it_sees_it(line_of: Callable[..., Line]) -> None:
