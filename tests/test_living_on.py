@@ -191,6 +191,32 @@ def test_a_live_run_without_its_model_says_so_and_takes_it_up_again(
 
 
 @needs_rtsp
+def test_a_full_disk_stops_a_live_run_only_for_as_long_as_it_is_full(
+    camera: RtspCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_process, "RETRY_S", (0.2, 0.2))
+    config = settings(None, tmp_path, f"source.uri={camera.uri}", "source.hop_s=0.5", "supervision.deaths=50")
+    results = tmp_path / "results.jsonl"
+    results.symlink_to("/dev/full")
+    said: list[str] = []
+
+    def steps(trouble: Trouble) -> None:
+        trouble.until(lambda: trouble.supervisor.nodes and trouble.supervisor.nodes["recorder"].restarts >= 2)
+        assert trouble.supervisor.nodes["capture"].counters["connection"] == "live"
+        results.unlink()
+        trouble.until(lambda: trouble.results() >= 4)
+
+    supervisor = Supervisor(config, clock=Clock(), say=said.append)
+    trouble = Trouble(supervisor, steps)
+    trouble.start()
+    counters = supervisor.run()
+    trouble.join(ENOUGH_S)
+    assert trouble.failure is None, trouble.failure
+    assert f"the recorder node gave up: {results}: No space left on device; starting it again in 0 s" in said
+    assert len(list(read_results(results))) == counters["recorder"]["results"]
+
+
+@needs_rtsp
 @pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM", "the terminal closes"])
 def test_a_live_run_ends_in_order_however_it_is_told(camera: RtspCamera, tmp_path: Path, ending: str) -> None:
     """With every file complete, no process left, and the status told every second on the way."""

@@ -150,9 +150,10 @@ def test_half_second_hops_give_two_results_a_second(clip: Path, tmp_path: Path) 
     assert [r["window_fill"] for r in results][:10] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
 
 
+@pytest.mark.parametrize("signal_", [signal.SIGKILL, signal.SIGSTOP])
 @pytest.mark.parametrize("victim", NODES)
-def test_a_node_that_is_killed_comes_back_and_nothing_is_lost(
-    finished: tuple[Path, dict], clip: Path, tmp_path: Path, victim: str
+def test_a_node_that_is_killed_or_hangs_comes_back_and_nothing_is_lost(
+    finished: tuple[Path, dict], clip: Path, tmp_path: Path, victim: str, signal_: signal.Signals
 ) -> None:
     """Every second has its one result, in order; those of a recording that was gone on with are the same."""
     killed: list[int] = []
@@ -162,14 +163,16 @@ def test_a_node_that_is_killed_comes_back_and_nothing_is_lost(
         process = nodes[victim].process
         if nodes["recorder"].counters.get("results", 0) >= 2 and process is not None and not killed:
             killed.append(process.pid)
-            process.send_signal(signal.SIGKILL)
+            process.send_signal(signal_)
 
-    config = settings(clip, tmp_path, "source.pace=realtime", "output.annotated=true")
+    film = "output.annotated=true"
+    config = settings(clip, tmp_path, "source.pace=realtime", film, "supervision.hung_s=3")
     supervisor = Supervisor(config, clock=Clock(), watch=watch, say=said.append)
     sockets = Path(str(supervisor.config.links.control).removeprefix("ipc://")).parent
     counters = supervisor.run()
     assert killed
-    assert said[0].startswith(f"the {victim} node was killed by SIGKILL; starting it again in ")
+    how = "was killed by SIGKILL" if signal_ == signal.SIGKILL else "said nothing for 3 s and was killed"
+    assert said[0].startswith(f"the {victim} node {how}; starting it again in ")
     assert f"the {victim} node is back" in said
     assert not sockets.exists()
     results = list(read_results(tmp_path / "results.jsonl"))

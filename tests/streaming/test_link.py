@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -21,8 +22,9 @@ from streaming import link
 from streaming.clock import Clock
 from streaming.errors import UserError
 from streaming.link import Receiver, Sender
-from streaming.messages import End, Message, Snippet
+from streaming.messages import End, Message, Snippet, decode
 from streaming.schema import MessageError
+from tests.streaming.test_messages import damage
 
 clock = Clock()
 ENOUGH_S = 20.0
@@ -397,6 +399,43 @@ def test_a_receiver_survives_frames_that_no_sender_sends(
     router.send_multipart([route, b"sender 1", (1).to_bytes(8), *map(bytes, link.encode(snippet(7)))])
     assert take(receiver).seq == 7
     assert receiver.refused == len(garbage)
+
+
+def test_ten_thousand_damaged_messages_at_a_receiver_cost_nothing_but_themselves(
+    tmp_path: Path, ends: Callable[..., Any], raw: Callable[[int], zmq.Socket]
+) -> None:
+    """Random bytes, cut short, wrong shapes, sizes that lie: with a good message after each thousand."""
+    chance = random.Random(4)
+    router = raw(zmq.ROUTER)
+    router.bind(f"ipc://{tmp_path}/link")
+    receiver = ends(Receiver, f"ipc://{tmp_path}/link")
+    assert receiver.receive(0.3) is None
+    route = router.recv_multipart()[0]
+    whole = [[bytes(frame) for frame in link.encode(message)] for message in (snippet(0), end(1))]
+
+    def produce() -> None:
+        number = 0
+        for thousand in range(10):
+            for _ in range(1000):
+                number += 1
+                frames = damaged(whole, chance)
+                router.send_multipart([route, b"sender 1", number.to_bytes(8), *frames])
+            number += 1
+            router.send_multipart([route, b"sender 1", number.to_bytes(8), *link.encode(snippet(thousand))])
+
+    with working(produce):
+        assert [take(receiver).seq for _ in range(10)] == list(range(10))
+    assert receiver.refused == 10_000
+
+
+def damaged(whole: list[list[bytes]], chance: random.Random) -> list[bytes]:
+    """The frames of one of the messages, damaged so that they are none."""
+    while True:
+        frames = damage(chance.choice(whole), chance)
+        try:
+            decode(frames)
+        except MessageError:
+            return frames
 
 
 def test_a_receiver_drops_what_it_has_handled(
