@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from streaming.settings import Fault, KeyPath, Layer
+from streaming.sources.address import redacted
 
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 NUMBER = re.compile(r"[-+]?[\d.][\w.,:%+-]*")
@@ -57,7 +58,7 @@ def expected(annotation: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as it was written; what is no single value, by its kind."""
+    """A value as it was written, without what may be a password; what is no single value, by its kind."""
     if value is None:
         return "nothing"
     if isinstance(value, Mapping | BaseModel):
@@ -68,6 +69,7 @@ def shown(value: Any) -> str:
         return str(value).lower() if isinstance(value, bool) else f"{value:g}"
     if not value.strip():
         return "empty text"
+    value = redacted(value)
     short = value if len(value) <= SHOWN_CHARS else value[: SHOWN_CHARS - 1] + "…"
     return short if NUMBER.fullmatch(value) else repr(short)
 

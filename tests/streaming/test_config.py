@@ -361,6 +361,11 @@ def test_what_a_secret_stands_in_is_not_repeated_when_its_key_is_wrong(write: An
     assert not any("secret" in line for line in lines)
 
 
+def test_an_address_in_the_wrong_place_is_told_without_its_password(write: Any) -> None:
+    (line,) = mistakes(write("source: rtsp://me:secret@camera/1\n"))
+    assert line.startswith("my.yaml:1: source: found 'rtsp://***@camera/1', expected a section with id, uri")
+
+
 @pytest.mark.parametrize("where", ["source:\n  uri: {}\n", "sources:\n  - {{id: a, uri: '{}'}}\n"])
 def test_an_address_that_is_written_wrongly_is_told_without_its_password(write: Any, where: str) -> None:
     (line,) = mistakes(write(where.format("rstp://me:secret@camera/1")))
