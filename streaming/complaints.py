@@ -32,6 +32,14 @@ class Expects:
     words: str
 
 
+class Misfit(ValueError):
+    """A value of a section does not go with what is set elsewhere: its key in the section, and why."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(why)
+        self.key = key
+
+
 def complaints(error: ValidationError, layer: Layer, root: type[BaseModel]) -> list[Fault]:
     """One fault for each wrong value and each unknown key of the settings in a layer."""
     faults: dict[KeyPath, Fault] = {}
@@ -40,7 +48,8 @@ def complaints(error: ValidationError, layer: Layer, root: type[BaseModel]) -> l
         if annotation is None:
             text = f"no such key; {_hint(at, root)}"
         elif detail["type"] == "value_error" and _words(annotation) is None:
-            text = str(detail.get("ctx", {}).get("error"))
+            cause = detail.get("ctx", {}).get("error")
+            at, text = (*at, cause.key) if isinstance(cause, Misfit) else at, str(cause)
         else:
             text = f"found {shown(detail['input'])}, expected {expected(annotation)}"
         faults.setdefault(at, Fault(layer.origin(at), at, text))

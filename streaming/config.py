@@ -32,7 +32,7 @@ from pydantic import (
 from model import options as choices
 from model.errors import ModelError
 from model.vocabulary import Vocabulary
-from streaming.complaints import Expects, complaints
+from streaming.complaints import Expects, Misfit, complaints
 from streaming.errors import UserError
 from streaming.security import check_address
 from streaming.settings import Fault, Layer, Origin, merge, nested, read_yaml, setting
@@ -285,7 +285,7 @@ class VocabularyConfig(Section):
 
 
 class OutputConfig(Section):
-    """What a run leaves behind."""
+    """What a run leaves behind, and whom it tells."""
 
     dir: str = "runs/latest"
     """The directory that the files go to; it is made."""
@@ -303,6 +303,8 @@ class OutputConfig(Section):
     """The path of an MCAP file that keeps what the pipeline was given, to be played again exactly."""
     tape_pictures: Literal["lossless", "jpeg"] = "lossless"
     """How pictures are kept there; `jpeg` takes a tenth of the room, and a replay then differs a little."""
+    publish: str | None = None
+    """The address of a ZeroMQ socket that publishes results as they come, ipc://PATH or tcp://HOST:PORT."""
 
 
 class NodeConfig(Section):
@@ -377,9 +379,9 @@ class Config(Section):
     tracks: TracksConfig = TracksConfig()
     labels: LabelsConfig = LabelsConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
-    output: OutputConfig = OutputConfig()
     nodes: NodesConfig = NodesConfig()
     links: LinksConfig = LinksConfig()
+    output: OutputConfig = OutputConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -418,6 +420,17 @@ class Config(Section):
                 if address is not None and not address.startswith("ipc://"):
                     raise ValueError(f"with `sources`, {name} is found at {address}, expected ipc://PATH")
         return links
+
+    @field_validator("output")
+    @classmethod
+    def _publishes_to_others_with_keys(cls, output: OutputConfig, info: ValidationInfo) -> OutputConfig:
+        links = info.data.get("links")
+        if output.publish is not None and links is not None and links.keys is None:
+            try:
+                check_address(output.publish)
+            except UserError as error:
+                raise Misfit("publish", str(error)) from None
+        return output
 
     @property
     def all_sources(self) -> list[SourceConfig]:

@@ -229,6 +229,11 @@ BEYOND = (
             "links.masks: localhost: not an address, expected ipc://PATH or tcp://HOST:PORT",
         ),
         ("links: {masks: 'tcp://0.0.0.0:1'}", f"links.masks: {BEYOND}"),
+        ("output: {publish: 'tcp://0.0.0.0:1'}", f"output.publish: {BEYOND}"),
+        (
+            "output: {publish: 5560}",
+            "output.publish: 5560: not an address, expected ipc://PATH or tcp://HOST:PORT",
+        ),
     ],
 )
 def test_a_wrong_value_is_told(write: Any, text: str, told: str) -> None:
@@ -376,6 +381,10 @@ def test_an_address_that_is_written_wrongly_is_told_without_its_password(write: 
 def test_a_machine_with_keys_may_use_any_address(write: Any) -> None:
     path = write("links:\n  masks: tcp://10.0.0.7:5555\n  keys: keys\n")
     assert load(path).links.masks == "tcp://10.0.0.7:5555"
+    open_to_all = setting("output.publish=tcp://0.0.0.0:5560")
+    assert load(path, settings=[open_to_all]).output.publish == "tcp://0.0.0.0:5560"
+    with pytest.raises(UserError, match=r"^--set: output\.publish: tcp://0\.0\.0\.0:5560: others can reach"):
+        load(settings=[open_to_all])
 
 
 def test_a_long_value_is_shown_short() -> None:
