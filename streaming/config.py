@@ -34,6 +34,7 @@ from model.errors import ModelError
 from model.vocabulary import Vocabulary
 from streaming.complaints import Expects, Misfit, complaints
 from streaming.errors import UserError
+from streaming.outputs.broker import check_broker
 from streaming.security import check_address
 from streaming.settings import Fault, Layer, Origin, merge, nested, read_yaml, setting
 from streaming.sources.address import kind_of
@@ -58,6 +59,11 @@ HopS = Annotated[
 ]
 SourceId = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$"), Expects("1 to 64 of the characters A-Z a-z 0-9 _ . -")
+]
+Topic = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$", max_length=200),
+    Expects("text of A-Z a-z 0-9 _ . -, with / between levels"),
 ]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$"), Expects("auto, cpu, cuda or cuda:NUMBER")]
 
@@ -284,6 +290,31 @@ class VocabularyConfig(Section):
         return words
 
 
+class MqttConfig(Section):
+    """Events for an MQTT broker (docs/outputs.md)."""
+
+    address: str = ""
+    """Where the broker is: `mqtt://HOST`, `mqtt://NAME:${MQTT_PASSWORD}@HOST:PORT`, the variable being taken
+    from the environment, or `mqtts://` for TLS; nothing is told unless given."""
+    topic: Topic = "ov-avss"
+    """What all topics begin with."""
+    ca_file: str | None = None
+    """The certificates, in PEM, of those who vouch for the broker; those that this machine trusts unless
+    given."""
+    silent_s: Annotated[float, Field(ge=0, le=600)] = 1.0
+    """What has not sounded for longer than this, in seconds of the stream, has fallen silent."""
+
+    @field_validator("address")
+    @classmethod
+    def _is_no_wrong_address(cls, address: str) -> str:
+        try:
+            if address:
+                check_broker(address)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return address
+
+
 class OutputConfig(Section):
     """What a run leaves behind, and whom it tells."""
 
@@ -305,6 +336,7 @@ class OutputConfig(Section):
     """How pictures are kept there; `jpeg` takes a tenth of the room, and a replay then differs a little."""
     publish: str | None = None
     """The address of a ZeroMQ socket that publishes results as they come, ipc://PATH or tcp://HOST:PORT."""
+    mqtt: MqttConfig = MqttConfig()
 
 
 class NodeConfig(Section):

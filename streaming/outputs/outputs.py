@@ -82,6 +82,10 @@ def open_outputs(config: Config, clock: Clock) -> dict[str, Output]:
 
             security = Security(config.links.keys) if config.links.keys else None
             outputs["publish"] = Publisher(config.output.publish, security)
+        if config.output.mqtt.address:
+            from streaming.outputs.mqtt import open_mqtt
+
+            outputs["mqtt"] = open_mqtt(config, clock)
     except BaseException:
         for output in outputs.values():
             output.close()

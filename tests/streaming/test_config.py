@@ -234,6 +234,11 @@ BEYOND = (
             "output: {publish: 5560}",
             "output.publish: 5560: not an address, expected ipc://PATH or tcp://HOST:PORT",
         ),
+        (
+            "output: {mqtt: {topic: a/+}}",
+            "output.mqtt.topic: found 'a/+', expected text of A-Z a-z 0-9 _ . -, with / between levels",
+        ),
+        ("output: {mqtt: {silent_s: -1}}", "output.mqtt.silent_s: found -1, expected a number from 0 to 600"),
     ],
 )
 def test_a_wrong_value_is_told(write: Any, text: str, told: str) -> None:
@@ -376,6 +381,38 @@ def test_an_address_that_is_written_wrongly_is_told_without_its_password(write: 
     (line,) = mistakes(write(where.format("rstp://me:secret@camera/1")))
     assert "uri: found rstp://***@camera/1, expected one that begins with rtsp://" in line
     assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "output: {mqtt: {address: 'http://me:secret@broker'}}",
+            "output.mqtt.address: found http://***@broker, expected mqtt://HOST, "
+            "mqtt://NAME:PASSWORD@HOST:PORT, or mqtts:// for TLS",
+        ),
+        (
+            "output: {mqtt: 'mqtt://me:secret@broker'}",
+            "output.mqtt: found 'mqtt://***@broker', expected a section with address, topic, ca_file",
+        ),
+        (
+            "output: {mqtt: {adress: 'mqtt://me:secret@broker'}}",
+            "output.mqtt.adress: no such key; did you mean",
+        ),
+    ],
+)
+def test_a_broker_is_told_of_without_its_password(write: Any, text: str, told: str) -> None:
+    (line,) = mistakes(write(text + "\n"))
+    assert line.startswith(f"my.yaml:1: {told}")
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    "topic", ["", "/", "a/", "/a", "a//b", "a/#", "+", "$SYS", "a\0b", "a b", "\u00e4", "a" * 201]
+)
+def test_a_topic_is_one_that_can_be_published_to(topic: str) -> None:
+    with pytest.raises(UserError, match=r"output\.mqtt\.topic: found"):
+        load(settings=[nested(("output", "mqtt", "topic"), topic, "--set")])
 
 
 def test_a_machine_with_keys_may_use_any_address(write: Any) -> None:

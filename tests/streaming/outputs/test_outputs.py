@@ -14,6 +14,7 @@ from streaming.messages import Result
 from streaming.outputs.outputs import Outputs, open_outputs
 from streaming.security import make_keys
 from tests.nodes.samples import result
+from tests.pipeline import free_port
 
 
 class Notes:
@@ -74,6 +75,23 @@ def test_nobody_is_told_unless_configured() -> None:
     assert outputs.counters == {}
 
 
+def test_all_that_are_configured_are_told(tmp_path: Path) -> None:
+    """Nobody is there; nobody waits for them."""
+    outputs = Outputs(
+        open_outputs(
+            config_of(
+                f"output.publish=ipc://{tmp_path}/results",
+                f"output.mqtt.address=mqtt://127.0.0.1:{free_port()}",
+            ),
+            Clock(),
+        )
+    )
+    outputs.add(result(0, [1]), 0)
+    outputs.close()
+    assert outputs.counters["publish"]["sent"] == 1
+    assert outputs.counters["mqtt"]["connected"] is False
+
+
 def test_keys_of_the_links_count_here_too(tmp_path: Path) -> None:
     keys = make_keys(tmp_path / "keys")
     outputs = open_outputs(config_of("output.publish=tcp://0.0.0.0:*", f"links.keys={keys}"), Clock())
@@ -81,6 +99,17 @@ def test_keys_of_the_links_count_here_too(tmp_path: Path) -> None:
     (keys / "server.key_secret").unlink()
     with pytest.raises(UserError, match=r"server\.key_secret: cannot read this key"):
         open_outputs(config_of("output.publish=tcp://0.0.0.0:*", f"links.keys={keys}"), Clock())
+
+
+def test_when_one_cannot_be_had_none_is_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MQTT_PASSWORD", raising=False)
+    path = tmp_path / "results"
+    with pytest.raises(UserError, match="MQTT_PASSWORD"):
+        open_outputs(
+            config_of(f"output.publish=ipc://{path}", "output.mqtt.address=mqtt://me:${MQTT_PASSWORD}@host"),
+            Clock(),
+        )
+    assert not path.exists()
 
 
 def test_an_address_that_is_taken_is_told() -> None:
