@@ -337,6 +337,8 @@ class OutputConfig(Section):
     publish: str | None = None
     """The address of a ZeroMQ socket that publishes results as they come, ipc://PATH or tcp://HOST:PORT."""
     mqtt: MqttConfig = MqttConfig()
+    metrics: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """The port, on this machine alone, at which Prometheus finds figures of the run."""
 
 
 class NodeConfig(Section):

@@ -19,13 +19,16 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streaming.clock import Clock
 from streaming.config import Config, LinksConfig, NodeConfig, kind_of_node
 from streaming.control import Answer, ClientRequest, ControlServer, Done, Event, Failed, Hello, Ready, Status
 from streaming.errors import UserError
 from streaming.security import Security, make_socket_dir
+
+if TYPE_CHECKING:
+    from streaming.outputs.metrics import Metrics
 
 NODES = ("capture", "feature", "model", "classification", "recorder")
 POLL_S = 0.1
@@ -97,6 +100,7 @@ class Supervisor:
         self.config = config.model_copy(update={"links": resolved_links(config.links, self._directory)})
         self._stop = threading.Event()
         self._hurry = threading.Event()
+        self._metrics: Metrics | None = None
 
     def stop(self) -> None:
         """Ask for an orderly end, from a signal handler or another thread; a second call hurries."""
@@ -114,6 +118,7 @@ class Supervisor:
             control = ControlServer(
                 str(self.config.links.control), clock=self.clock, security=Security(keys) if keys else None
             )
+            self._metrics = open_metrics(self.config)
             self._start()
             self._until_done(control)
         finally:
@@ -123,6 +128,8 @@ class Supervisor:
             self._end_processes()
             if control is not None:
                 control.close()
+            if self._metrics is not None:
+                self._metrics.close()
             shutil.rmtree(self._directory, ignore_errors=True)
         return {name: node.counters for name, node in self.nodes.items()}
 
@@ -171,6 +178,8 @@ class Supervisor:
                 self._on_event(control, event)
             self._look_for_deaths(control)
             self._watch(self.nodes)
+            if self._metrics is not None:
+                self._metrics.update(self._told_of_all())
             now_ns = self.clock.monotonic_ns()
             if not started and all(node.state != "starting" for node in self.nodes.values()):
                 started = True
@@ -230,7 +239,7 @@ class Supervisor:
         """Requests from a command line or a page: the vocabulary, the status, the end."""
         match request.name:
             case "status":
-                control.reply(request, {name: self._told(node) for name, node in self.nodes.items()})
+                control.reply(request, self._told_of_all())
             case "vocabulary.set" | "vocabulary.get":
                 control.relay(request, "classification")
             case "stop":
@@ -238,6 +247,9 @@ class Supervisor:
                 control.reply(request, None)
             case _:
                 control.reply(request, error=f"no such request: {request.name}")
+
+    def _told_of_all(self) -> dict[str, dict[str, Any]]:
+        return {name: self._told(node) for name, node in self.nodes.items()}
 
     @staticmethod
     def _told(node: Node) -> dict[str, Any]:
@@ -280,6 +292,16 @@ class Supervisor:
         for node in self.nodes.values():
             if node.reader is not None:  # not for ever: a child of the node's may hold the other end open
                 node.reader.join(timeout=1.0)
+
+
+def open_metrics(config: Config) -> Metrics | None:
+    """Figures for Prometheus, where they are wanted. Raises `UserError` for a port that is taken."""
+    if config.output.metrics is None:
+        return None
+    from streaming.outputs.metrics import Metrics
+
+    ids = [source.id for source in config.all_sources]
+    return Metrics(config.output.metrics, dict(zip(config.captures, ids, strict=True)))
 
 
 def _wait(processes: list[subprocess.Popen[str]], timeout_s: float | None) -> None:

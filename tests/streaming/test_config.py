@@ -235,6 +235,14 @@ BEYOND = (
             "output.publish: 5560: not an address, expected ipc://PATH or tcp://HOST:PORT",
         ),
         (
+            "output: {metrics: 0}",
+            "output.metrics: found 0, expected a whole number from 1 to 65535, or nothing",
+        ),
+        (
+            "output: {metrics: on}",
+            "output.metrics: found 'on', expected a whole number from 1 to 65535, or nothing",
+        ),
+        (
             "output: {mqtt: {topic: a/+}}",
             "output.mqtt.topic: found 'a/+', expected text of A-Z a-z 0-9 _ . -, with / between levels",
         ),
@@ -398,6 +406,10 @@ def test_an_address_that_is_written_wrongly_is_told_without_its_password(write: 
         (
             "output: {mqtt: {adress: 'mqtt://me:secret@broker'}}",
             "output.mqtt.adress: no such key; did you mean",
+        ),
+        (
+            "output: {metrics: 'mqtt://me:secret@broker'}",
+            "output.metrics: found 'mqtt://***@broker', expected a",
         ),
     ],
 )
