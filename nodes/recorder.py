@@ -16,8 +16,9 @@ from streaming.clock import Clock
 from streaming.config import Config
 from streaming.errors import UserError
 from streaming.memory import Memory, numbered
-from streaming.messages import Message, Preview, Result
+from streaming.messages import End, Message, Preview, Result
 from streaming.mp4 import rescue
+from streaming.outputs.outputs import Outputs, open_outputs
 from streaming.results import ResultsWriter, read_results, result_of
 from streaming.story import Story
 
@@ -38,6 +39,7 @@ class RecorderStage:
         self, results: Path | None, video: AnnotatedVideo | None, clock: Clock, *, goes_on: bool = False
     ) -> None:
         self.video, self.clock = video, clock
+        self.outputs = Outputs()  # who is told of each result
         self.count = 0
         self.first_result_wall_ns: int | None = None
         self._path = results
@@ -91,9 +93,11 @@ class RecorderStage:
         if isinstance(message, Result):
             if (message.generation, message.seq) <= self._newest.get(message.source, (-1, -1)):
                 return ()  # in the file, but its writer died before it could say so
-            self._note(message, self.clock.wall_ns())
+            wall_ns = self.clock.wall_ns()
+            self._note(message, wall_ns)
             if self._writer is not None:
-                self._writer.write(message, wall_ns=self.clock.wall_ns())
+                self._writer.write(message, wall_ns=wall_ns)
+            self.outputs.add(message, wall_ns)
         if isinstance(message, Result | Preview):
             self._film(message)
         return ()
@@ -177,8 +181,17 @@ class RecorderStage:
 
 def open_recorder(
     config: Config, clock: Clock, memory: Memory | None = None
-) -> RecorderStage | ManyRecorders:
-    """For one source or several. Raises `UserError` where nothing can be written."""
+) -> RecorderStage | ManyRecorders | Telling:
+    """For one source or several, and for those who are to be told, if there are any.
+
+    Raises `UserError` where nothing can be written, or an output cannot be had.
+    """
+    recorder = _writing(config, clock, memory)
+    outputs = Outputs(open_outputs(config, clock))
+    return Telling(recorder, outputs, clock) if outputs else recorder
+
+
+def _writing(config: Config, clock: Clock, memory: Memory | None) -> RecorderStage | ManyRecorders:
     if not config.sources:
         return RecorderStage.from_config(config, clock, memory=memory)
     ids = [source.id for source in config.sources]
@@ -219,6 +232,33 @@ class ManyRecorders:
             "stage_ms": _means(told),
             "sources": each,
         }
+
+
+class Telling:
+    """A recorder whose results go to others, too."""
+
+    def __init__(self, recorder: RecorderStage | ManyRecorders, outputs: Outputs, clock: Clock) -> None:
+        self.recorder, self.outputs, self.clock = recorder, outputs, clock
+        self.forget, self.request = recorder.forget, recorder.request
+        for one in recorder.of.values() if isinstance(recorder, ManyRecorders) else [recorder]:
+            one.outputs = outputs
+
+    def process(self, message: Message) -> Iterable[Message]:
+        outgoing = self.recorder.process(message)
+        if isinstance(message, End):
+            self.outputs.end(message.source, message.seq, self.clock.wall_ns())
+        return outgoing
+
+    def close(self) -> None:
+        """Finish every file, and then take leave of the others."""
+        try:
+            self.recorder.close()
+        finally:
+            self.outputs.close()
+
+    def stats(self) -> dict[str, Any]:
+        """As without outputs, and `outputs`: the counters of each."""
+        return {**self.recorder.stats(), "outputs": self.outputs.counters}
 
 
 def _means(told: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from streaming.settings import Fault, KeyPath, Layer
+from streaming.sources.address import redacted
 
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 NUMBER = re.compile(r"[-+]?[\d.][\w.,:%+-]*")
@@ -31,6 +32,14 @@ class Expects:
     words: str
 
 
+class Misfit(ValueError):
+    """A value of a section does not go with what is set elsewhere: its key in the section, and why."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(why)
+        self.key = key
+
+
 def complaints(error: ValidationError, layer: Layer, root: type[BaseModel]) -> list[Fault]:
     """One fault for each wrong value and each unknown key of the settings in a layer."""
     faults: dict[KeyPath, Fault] = {}
@@ -39,7 +48,8 @@ def complaints(error: ValidationError, layer: Layer, root: type[BaseModel]) -> l
         if annotation is None:
             text = f"no such key; {_hint(at, root)}"
         elif detail["type"] == "value_error" and _words(annotation) is None:
-            text = str(detail.get("ctx", {}).get("error"))
+            cause = detail.get("ctx", {}).get("error")
+            at, text = (*at, cause.key) if isinstance(cause, Misfit) else at, str(cause)
         else:
             text = f"found {shown(detail['input'])}, expected {expected(annotation)}"
         faults.setdefault(at, Fault(layer.origin(at), at, text))
@@ -57,7 +67,7 @@ def expected(annotation: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as it was written; what is no single value, by its kind."""
+    """A value as it was written, without what may be a password; what is no single value, by its kind."""
     if value is None:
         return "nothing"
     if isinstance(value, Mapping | BaseModel):
@@ -68,6 +78,7 @@ def shown(value: Any) -> str:
         return str(value).lower() if isinstance(value, bool) else f"{value:g}"
     if not value.strip():
         return "empty text"
+    value = redacted(value)
     short = value if len(value) <= SHOWN_CHARS else value[: SHOWN_CHARS - 1] + "…"
     return short if NUMBER.fullmatch(value) else repr(short)
 

@@ -32,8 +32,9 @@ from pydantic import (
 from model import options as choices
 from model.errors import ModelError
 from model.vocabulary import Vocabulary
-from streaming.complaints import Expects, complaints
+from streaming.complaints import Expects, Misfit, complaints
 from streaming.errors import UserError
+from streaming.outputs.broker import check_broker
 from streaming.security import check_address
 from streaming.settings import Fault, Layer, Origin, merge, nested, read_yaml, setting
 from streaming.sources.address import kind_of
@@ -58,6 +59,11 @@ HopS = Annotated[
 ]
 SourceId = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$"), Expects("1 to 64 of the characters A-Z a-z 0-9 _ . -")
+]
+Topic = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$", max_length=200),
+    Expects("text of A-Z a-z 0-9 _ . -, with / between levels"),
 ]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$"), Expects("auto, cpu, cuda or cuda:NUMBER")]
 
@@ -288,8 +294,33 @@ class VocabularyConfig(Section):
         return words
 
 
+class MqttConfig(Section):
+    """Events for an MQTT broker (docs/outputs.md)."""
+
+    address: str = ""
+    """Where the broker is: `mqtt://HOST`, `mqtt://NAME:${MQTT_PASSWORD}@HOST:PORT`, the variable being taken
+    from the environment, or `mqtts://` for TLS; nothing is told unless given."""
+    topic: Topic = "ov-avss"
+    """What all topics begin with."""
+    ca_file: str | None = None
+    """The certificates, in PEM, of those who vouch for the broker; those that this machine trusts unless
+    given."""
+    silent_s: Annotated[float, Field(ge=0, le=600)] = 1.0
+    """What has not sounded for longer than this, in seconds of the stream, has fallen silent."""
+
+    @field_validator("address")
+    @classmethod
+    def _is_no_wrong_address(cls, address: str) -> str:
+        try:
+            if address:
+                check_broker(address)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return address
+
+
 class OutputConfig(Section):
-    """What a run leaves behind."""
+    """What a run leaves behind, and whom it tells."""
 
     dir: str = "runs/latest"
     """The directory that the files go to; it is made."""
@@ -307,6 +338,11 @@ class OutputConfig(Section):
     """The path of an MCAP file that keeps what the pipeline was given, to be played again exactly."""
     tape_pictures: Literal["lossless", "jpeg"] = "lossless"
     """How pictures are kept there; `jpeg` takes a tenth of the room, and a replay then differs a little."""
+    publish: str | None = None
+    """The address of a ZeroMQ socket that publishes results as they come, ipc://PATH or tcp://HOST:PORT."""
+    mqtt: MqttConfig = MqttConfig()
+    metrics: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """The port, on this machine alone, at which Prometheus finds figures of the run."""
 
 
 class NodeConfig(Section):
@@ -393,10 +429,10 @@ class Config(Section):
     tracks: TracksConfig = TracksConfig()
     labels: LabelsConfig = LabelsConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
-    output: OutputConfig = OutputConfig()
     nodes: NodesConfig = NodesConfig()
     supervision: SupervisionConfig = SupervisionConfig()
     links: LinksConfig = LinksConfig()
+    output: OutputConfig = OutputConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -435,6 +471,17 @@ class Config(Section):
                 if address is not None and not address.startswith("ipc://"):
                     raise ValueError(f"with `sources`, {name} is found at {address}, expected ipc://PATH")
         return links
+
+    @field_validator("output")
+    @classmethod
+    def _publishes_to_others_with_keys(cls, output: OutputConfig, info: ValidationInfo) -> OutputConfig:
+        links = info.data.get("links")
+        if output.publish is not None and links is not None and links.keys is None:
+            try:
+                check_address(output.publish)
+            except UserError as error:
+                raise Misfit("publish", str(error)) from None
+        return output
 
     @property
     def all_sources(self) -> list[SourceConfig]:

@@ -44,17 +44,17 @@ def result_line(result: Result, *, wall_ns: int) -> str:
         "source": result.source,
         "generation": result.generation,
         "seq": result.seq,
-        "t_s": _rounded(result.t_ns / 1e9, 6),
+        "t_s": rounded(result.t_ns / 1e9, 6),
         "window_fill": result.window_fill,
         "tracks": [_track(track) for track in result.tracks],
-        "audio_dbfs": _rounded(max(result.audio_dbfs, SILENCE_DBFS), 2),
+        "audio_dbfs": rounded(max(result.audio_dbfs, SILENCE_DBFS), 2),
         "offscreen": result.offscreen,
         "has_audio": result.has_audio,
         "gap": result.gap,
         "vocabulary_revision": result.vocabulary_revision,
-        "stage_ms": {stage: _rounded(ms, 3) for stage, ms in result.stage_ms.items()},
-        "latency_ms": _rounded((wall_ns - result.emitted_ns) / 1e6, 3),
-        "wall_time": _iso_utc(wall_ns),
+        "stage_ms": {stage: rounded(ms, 3) for stage, ms in result.stage_ms.items()},
+        "latency_ms": rounded((wall_ns - result.emitted_ns) / 1e6, 3),
+        "wall_time": iso_utc(wall_ns),
     }
     return json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -198,20 +198,21 @@ def _track(track: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": track["id"],
         "label": track["label"],
-        "labels": [{"name": label["name"], "p": _rounded(label["p"], 4)} for label in track["labels"]],
-        "sounding": _rounded(track["sounding"], 4),
+        "labels": [{"name": label["name"], "p": rounded(label["p"], 4)} for label in track["labels"]],
+        "sounding": rounded(track["sounding"], 4),
         "mask": {"size": list(track["mask"]["size"]), "counts": track["mask"]["counts"]},
         "box": [int(side) for side in track["box"]],
         "area": int(track["area"]),
     }
 
 
-def _rounded(number: float, decimals: int) -> float:
+def rounded(number: float, decimals: int) -> float:
     """A float of few decimals, never the negative zero that would print differently."""
     return round(float(number), decimals) + 0.0
 
 
-def _iso_utc(wall_ns: int) -> str:
+def iso_utc(wall_ns: int) -> str:
+    """A moment of the wall clock as text: ISO 8601, UTC, milliseconds."""
     seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1_000_000:03d}Z"
 

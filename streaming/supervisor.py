@@ -17,7 +17,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streaming.clock import Clock
 from streaming.config import Config, LinksConfig, NodeConfig, is_live, kind_of_node
@@ -27,6 +27,9 @@ from streaming.memory import Memory
 from streaming.node_process import PROGRAM, Node, death, end_all, told
 from streaming.security import Security, make_socket_dir
 from streaming.sources.base import Place
+
+if TYPE_CHECKING:
+    from streaming.outputs.metrics import Metrics
 
 NODES = ("capture", "feature", "model", "classification", "recorder")
 POLL_S = 0.1
@@ -88,6 +91,7 @@ class Supervisor:
         self._begun_ns: int | None = None  # when every node was ready, and the sources began
         self._reached: dict[str, Place] = {}  # how far the features of each source are
         self._vocabulary: dict[str, Any] | None = None  # the one that was set last, if any was
+        self._metrics: Metrics | None = None
 
     def stop(self) -> None:
         """Ask for an orderly end, from a signal handler or another thread; a second call hurries."""
@@ -105,6 +109,7 @@ class Supervisor:
             control = ControlServer(
                 str(self.config.links.control), clock=self.clock, security=Security(keys) if keys else None
             )
+            self._metrics = open_metrics(self.config)
             self._start()
             self._until_done(control)
         finally:
@@ -114,6 +119,8 @@ class Supervisor:
             end_all(list(self.nodes.values()), TERMINATE_S)
             if control is not None:
                 control.close()
+            if self._metrics is not None:
+                self._metrics.close()
             shutil.rmtree(self._directory, ignore_errors=True)
         if failed := [node for node in self.nodes.values() if node.state == "failed"]:
             raise NodeFailure("; ".join(f"the {node.name} node {node.reason}" for node in failed))
@@ -162,6 +169,8 @@ class Supervisor:
             for node in self.nodes.values():
                 self._look_after(control, node)
             self._watch(self.nodes)
+            if self._metrics is not None:
+                self._metrics.update(self._told_of_all())
             now_ns = self.clock.monotonic_ns()
             if self._begun_ns is None and all(node.state != "starting" for node in self.nodes.values()):
                 self._begun_ns = now_ns
@@ -270,7 +279,7 @@ class Supervisor:
         """Requests from a command line or a page: the vocabulary, the status, the end."""
         match request.name:
             case "status":
-                control.reply(request, {name: node.status() for name, node in self.nodes.items()})
+                control.reply(request, self._told_of_all())
             case "vocabulary.set" | "vocabulary.get":
                 control.relay(request, "classification")
             case "stop":
@@ -278,6 +287,9 @@ class Supervisor:
                 control.reply(request, None)
             case _:
                 control.reply(request, error=f"no such request: {request.name}")
+
+    def _told_of_all(self) -> dict[str, dict[str, Any]]:
+        return {name: node.status() for name, node in self.nodes.items()}
 
     # Dying and living on ---------------------------------------------------------------------------------
 
@@ -362,3 +374,13 @@ class Supervisor:
                 raise NodeFailure(f"the {node.name} node {node.reason}")
             self._say(f"the {node.name} node {node.reason}; the run goes on without it")
         node.due_ns = now_ns + round(wait_s * 1e9)
+
+
+def open_metrics(config: Config) -> Metrics | None:
+    """Figures for Prometheus, where they are wanted. Raises `UserError` for a port that is taken."""
+    if config.output.metrics is None:
+        return None
+    from streaming.outputs.metrics import Metrics
+
+    ids = [source.id for source in config.all_sources]
+    return Metrics(config.output.metrics, dict(zip(config.captures, ids, strict=True)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -72,6 +73,13 @@ def wait_for(true: Callable[[], bool], timeout_s: float = 60.0) -> bool:
             return True
         time.sleep(0.05)
     return bool(true())
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody has right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def descendants(pid: int) -> list[int]:

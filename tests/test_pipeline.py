@@ -7,10 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import zmq
+from prometheus_client.parser import text_string_to_metric_families as parse
 
 from streaming import node_process
 from streaming.clock import Clock
@@ -19,8 +23,9 @@ from streaming.errors import UserError
 from streaming.node_process import Node
 from streaming.results import first_difference, read_results
 from streaming.supervisor import NODES, NodeFailure, Supervisor
+from tests.brokers import Listener, Mosquitto, needs_mosquitto
 from tests.media import make_clip
-from tests.pipeline import ROOT, alive, command, descendants, run, settings, wait_for
+from tests.pipeline import ROOT, alive, command, descendants, free_port, run, settings, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -286,6 +291,65 @@ def test_the_nodes_can_talk_over_tcp(finished: tuple[Path, dict], clip: Path, tm
     links = ("snippets", "features", "masks", "results", "control")
     run(settings(clip, tmp_path, *(f"links.{link}=tcp://127.0.0.1:{next(ports)}" for link in links)))
     assert first_difference(finished[0] / "results.jsonl", tmp_path / "results.jsonl") is None
+
+
+@needs_mosquitto
+def test_others_are_told_what_is_found_in_every_source(clip: Path, tmp_path: Path) -> None:
+    """A subscriber, a broker and whoever asks for figures, all of a run with two sources."""
+    broker, port = Mosquitto(tmp_path), free_port()
+    listener = Listener(broker.port)
+    context = zmq.Context()
+    subscriber = context.socket(zmq.SUB)
+    subscriber.subscribe("")
+    subscriber.connect(f"ipc://{tmp_path}/stream")
+    lines: dict[str, list[str]] = {"front": [], "back": []}
+    figures: list[str] = []
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        if nodes["recorder"].counters.get("results", 0) >= 4 and nodes["recorder"].state == "ready":
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+                figures[:] = [answer.read().decode()]
+
+    try:
+        run(
+            settings(
+                None, tmp_path / "out", f"sources=[{{id: front, uri: {clip}}}, {{id: back, uri: {clip}}}]",
+                f"output.publish=ipc://{tmp_path}/stream", f"output.metrics={port}",
+                f"output.mqtt.address=mqtt://127.0.0.1:{broker.port}", "source.pace=realtime",
+            ),
+            watch=watch,
+        )  # fmt: skip
+        while subscriber.poll(500):
+            source, line = subscriber.recv_multipart()
+            lines[source.decode()].append(line.decode())
+        listener.waits_for(lambda: listener.newest("ov-avss/status") == b"offline")
+    finally:
+        context.destroy(linger=0)
+        listener.close()
+        broker.kill()
+    for source, told in lines.items():
+        assert told == (tmp_path / "out" / source / "results.jsonl").read_text().splitlines()
+        events = Counter(event["event"] for event in listener.events(source))
+        assert events["appeared"] == events["silent"] > 0
+        assert listener.state(source)["tracks"] == []
+        found = {track["id"] for line in told for track in json.loads(line)["tracks"]}
+        assert {event["track"] for event in listener.events(source)} - {None} == found
+    (text,) = figures
+    known = {sample.name: sample for family in parse(text) for sample in family.samples}
+    assert known["ovavss_results_total"].value >= 1
+    assert {"ovavss_latency_seconds", "ovavss_output_connected", "ovavss_source_audio_dbfs"} <= set(known)
+
+
+def test_a_broker_that_is_not_there_costs_nothing_but_a_line(
+    finished: tuple[Path, dict], clip: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    address = f"mqtt://me:hunter2@127.0.0.1:{free_port()}"
+    counters = run(settings(clip, tmp_path, f"output.mqtt.address={address}"), say=said.append)
+    assert first_difference(finished[0] / "results.jsonl", tmp_path / "results.jsonl") is None
+    (line,) = set(said)
+    assert line.startswith(f"recorder: output.mqtt: mqtt://{address.partition('@')[2]} cannot be reached")
+    assert counters["recorder"]["outputs"]["mqtt"]["queue"] > 0
 
 
 def test_a_file_that_is_no_video_is_one_clear_line_and_exit_code_2(tmp_path: Path) -> None:

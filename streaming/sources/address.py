@@ -21,7 +21,7 @@ _LOGIN_ALONE = re.compile(r"[^/\s]+:[^/\s]*@")
 # Up to the last @: a password may hold one, or a slash, that should have been escaped.
 _LOGIN = re.compile(r"(:/+)\S*@")
 _SECRET = re.compile(r"(?i)([?&;](?:[^=&;]*(?:pass|pwd|token|secret|key|auth|sig)[^=&;]*)=)[^&;#\s]*")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def kind_of(uri: str) -> Kind:
@@ -49,16 +49,16 @@ def redacted(uri: str) -> str:
     return _SECRET.sub(r"\1***", _LOGIN.sub(r"\1***@", uri))
 
 
-def filled_in(uri: str) -> str:
+def filled_in(uri: str, key: str = "source.uri") -> str:
     """The URI with each `${NAME}` replaced by that variable of the environment, in the form a URI needs.
 
     So a password need not stand in a file or on a command line, where others could read it. Raises
-    `UserError` for a variable that is not set.
+    `UserError` for a variable that is not set; `key` is where it would have been used.
     """
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
-            raise UserError(f"source.uri: ${{{match[1]}}} is not set in the environment; export it first")
+            raise UserError(f"{key}: ${{{match[1]}}} is not set in the environment; export it first")
         return quote(os.environ[match[1]], safe="")
 
-    return _VARIABLE.sub(value, uri)
+    return VARIABLE.sub(value, uri)

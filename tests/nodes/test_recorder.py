@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from nodes.recorder import LATENCIES_KEPT, ManyRecorders, Mean, RecorderStage, open_recorder
+from nodes.recorder import LATENCIES_KEPT, ManyRecorders, Mean, RecorderStage, Telling, open_recorder
 from streaming.annotated_video import AnnotatedVideo
 from streaming.clock import Clock, FakeClock
 from streaming.config import Config, load, setting
@@ -22,7 +22,8 @@ from streaming.control import Done, pack
 from streaming.errors import UserError
 from streaming.memory import Memory
 from streaming.messages import Message, Result
-from streaming.results import read_results
+from streaming.outputs.outputs import Outputs
+from streaming.results import read_results, result_line
 from tests.nodes.samples import NS, end, preview, result
 
 JPEG = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
@@ -338,3 +339,92 @@ def test_milliseconds_of_all_sources_are_weighed_by_their_results() -> None:
         {"results": 1, "stage_ms": {"observe": 30.0, "x": 1.0}},
     ]
     assert _means(told) == {"observe": 15.0, "x": 1.0}
+
+
+# Others who are told --------------------------------------------------------------------------------------
+
+
+class Notes:
+    """An output that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.ends: list[tuple[str, int]] = []
+        self.closed = 0
+
+    @property
+    def counters(self) -> dict[str, int | bool]:
+        return {"sent": len(self.lines)}
+
+    def add(self, result: Result, wall_ns: int) -> None:
+        self.lines.append(result_line(result, wall_ns=wall_ns))
+
+    def end(self, source: str, seq: int, wall_ns: int) -> None:
+        self.ends.append((source, seq))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_others_are_told_the_very_lines_of_the_file(tmp_path: Path) -> None:
+    """With the true clock, which moves on between any two looks at it."""
+    notes = Notes()
+    config = config_of(tmp_path, "output.annotated=false")
+    stage = Telling(RecorderStage.from_config(config, Clock()), Outputs({"notes": notes}), Clock())
+    for message in (result(0, [1]), preview(0, PICTURES), result(1, [1, 2]), end(2), end(2)):
+        assert list(stage.process(message)) == []
+    stage.close()
+    assert notes.lines == (tmp_path / "results.jsonl").read_text().splitlines()
+    assert notes.ends == [("cam", 2)] * 2  # on each link
+    assert notes.closed == 1
+    told = stage.stats()
+    assert (told["results"], told["outputs"]) == (2, {"notes": {"sent": 2}})
+    assert pack(Done(node="recorder", stats=told))
+
+
+def test_others_are_told_of_all_sources(tmp_path: Path) -> None:
+    notes = Notes()
+    config = config_of(
+        tmp_path, "sources=[{id: front, uri: x}, {id: back, uri: y}]", "output.annotated=false"
+    )
+    recorder = open_recorder(config, FakeClock())
+    assert isinstance(recorder, ManyRecorders)
+    stage = Telling(recorder, Outputs({"notes": notes}), FakeClock())
+    for source in ("front", "back", "nobody"):
+        stage.process(result(0, source=source))
+    stage.process(end(1, source="back"))
+    stage.close()
+    assert [json.loads(line)["source"] for line in notes.lines] == ["front", "back"]
+    assert notes.ends == [("back", 1)]
+    assert stage.stats()["outputs"] == {"notes": {"sent": 2}}
+    assert "outputs" not in stage.stats()["sources"]["front"]
+
+
+def test_others_are_told_where_nothing_is_written(tmp_path: Path) -> None:
+    notes = Notes()
+    config = config_of(tmp_path, "output.annotated=false", "output.results=false")
+    stage = Telling(RecorderStage.from_config(config, FakeClock()), Outputs({"notes": notes}), FakeClock())
+    stage.process(result(0))
+    assert len(notes.lines) == 1
+
+
+def test_others_are_taken_leave_of_when_a_file_cannot_be_finished(tmp_path: Path) -> None:
+    class Unfinished(RecorderStage):
+        def close(self) -> None:
+            raise UserError("no room")
+
+    notes = Notes()
+    stage = Telling(Unfinished(None, None, FakeClock()), Outputs({"notes": notes}), FakeClock())
+    with pytest.raises(UserError, match="no room"):
+        stage.close()
+    assert notes.closed == 1
+
+
+def test_whoever_is_configured_is_told(tmp_path: Path) -> None:
+    config = config_of(tmp_path, f"output.publish=ipc://{tmp_path}/results", "output.annotated=false")
+    stage = open_recorder(config, FakeClock())
+    assert isinstance(stage, Telling)
+    stage.process(result(0))
+    assert stage.stats()["outputs"] == {"publish": {"sent": 1, "dropped": 0}}
+    stage.close()
+    assert not (tmp_path / "results").exists()

@@ -229,6 +229,24 @@ BEYOND = (
             "links.masks: localhost: not an address, expected ipc://PATH or tcp://HOST:PORT",
         ),
         ("links: {masks: 'tcp://0.0.0.0:1'}", f"links.masks: {BEYOND}"),
+        ("output: {publish: 'tcp://0.0.0.0:1'}", f"output.publish: {BEYOND}"),
+        (
+            "output: {publish: 5560}",
+            "output.publish: 5560: not an address, expected ipc://PATH or tcp://HOST:PORT",
+        ),
+        (
+            "output: {metrics: 0}",
+            "output.metrics: found 0, expected a whole number from 1 to 65535, or nothing",
+        ),
+        (
+            "output: {metrics: on}",
+            "output.metrics: found 'on', expected a whole number from 1 to 65535, or nothing",
+        ),
+        (
+            "output: {mqtt: {topic: a/+}}",
+            "output.mqtt.topic: found 'a/+', expected text of A-Z a-z 0-9 _ . -, with / between levels",
+        ),
+        ("output: {mqtt: {silent_s: -1}}", "output.mqtt.silent_s: found -1, expected a number from 0 to 600"),
     ],
 )
 def test_a_wrong_value_is_told(write: Any, text: str, told: str) -> None:
@@ -361,6 +379,11 @@ def test_what_a_secret_stands_in_is_not_repeated_when_its_key_is_wrong(write: An
     assert not any("secret" in line for line in lines)
 
 
+def test_an_address_in_the_wrong_place_is_told_without_its_password(write: Any) -> None:
+    (line,) = mistakes(write("source: rtsp://me:secret@camera/1\n"))
+    assert line.startswith("my.yaml:1: source: found 'rtsp://***@camera/1', expected a section with id, uri")
+
+
 @pytest.mark.parametrize("where", ["source:\n  uri: {}\n", "sources:\n  - {{id: a, uri: '{}'}}\n"])
 def test_an_address_that_is_written_wrongly_is_told_without_its_password(write: Any, where: str) -> None:
     (line,) = mistakes(write(where.format("rstp://me:secret@camera/1")))
@@ -368,9 +391,49 @@ def test_an_address_that_is_written_wrongly_is_told_without_its_password(write: 
     assert "secret" not in line
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "output: {mqtt: {address: 'http://me:secret@broker'}}",
+            "output.mqtt.address: found http://***@broker, expected mqtt://HOST, "
+            "mqtt://NAME:PASSWORD@HOST:PORT, or mqtts:// for TLS",
+        ),
+        (
+            "output: {mqtt: 'mqtt://me:secret@broker'}",
+            "output.mqtt: found 'mqtt://***@broker', expected a section with address, topic, ca_file",
+        ),
+        (
+            "output: {mqtt: {adress: 'mqtt://me:secret@broker'}}",
+            "output.mqtt.adress: no such key; did you mean",
+        ),
+        (
+            "output: {metrics: 'mqtt://me:secret@broker'}",
+            "output.metrics: found 'mqtt://***@broker', expected a",
+        ),
+    ],
+)
+def test_a_broker_is_told_of_without_its_password(write: Any, text: str, told: str) -> None:
+    (line,) = mistakes(write(text + "\n"))
+    assert line.startswith(f"my.yaml:1: {told}")
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    "topic", ["", "/", "a/", "/a", "a//b", "a/#", "+", "$SYS", "a\0b", "a b", "\u00e4", "a" * 201]
+)
+def test_a_topic_is_one_that_can_be_published_to(topic: str) -> None:
+    with pytest.raises(UserError, match=r"output\.mqtt\.topic: found"):
+        load(settings=[nested(("output", "mqtt", "topic"), topic, "--set")])
+
+
 def test_a_machine_with_keys_may_use_any_address(write: Any) -> None:
     path = write("links:\n  masks: tcp://10.0.0.7:5555\n  keys: keys\n")
     assert load(path).links.masks == "tcp://10.0.0.7:5555"
+    open_to_all = setting("output.publish=tcp://0.0.0.0:5560")
+    assert load(path, settings=[open_to_all]).output.publish == "tcp://0.0.0.0:5560"
+    with pytest.raises(UserError, match=r"^--set: output\.publish: tcp://0\.0\.0\.0:5560: others can reach"):
+        load(settings=[open_to_all])
 
 
 def test_a_long_value_is_shown_short() -> None:

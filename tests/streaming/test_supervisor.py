@@ -12,6 +12,7 @@ import stat
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from streaming.errors import UserError
 from streaming.node_process import LAST_LINES, Node, death, environment, told
 from streaming.security import SOCKET_DIR_PREFIX
 from streaming.supervisor import NODES, NodeFailure, Supervisor, resolved_links
-from tests.pipeline import wait_for
+from tests.pipeline import free_port, wait_for
 
 clock = Clock()
 ENOUGH_S = 20.0
@@ -482,6 +483,38 @@ def test_a_client_can_ask_and_stop(run_of: Callable[..., Run]) -> None:
         "no such request: dance",
         None,
     ]
+
+
+def test_figures_are_there_while_a_run_goes_on(run_of: Callable[..., Run]) -> None:
+    port = free_port()
+    run = run_of(f"output.metrics={port}", "source.id=clip", capture="waits", recorder="finishes")
+    texts: list[str] = []
+
+    def ask() -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=ENOUGH_S) as answer:
+            texts.append(answer.read().decode())
+        run.supervisor.stop()
+
+    # What is seen is told a moment later.
+    run.on_watch = once(lambda nodes: [seen["capture"] for seen in run.seen[-3:]] == ["ready"] * 3, ask)
+    run.to_the_end()
+    (text,) = texts
+    assert 'ovavss_node_up{node="capture"} 1.0' in text
+    assert 'ovavss_source_up{source="clip"} 1.0' in text
+    assert 'ovavss_node_resident_memory_bytes{node="capture"}' in text
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_port_for_figures_that_is_taken_is_told_before_any_process_starts(
+    run_of: Callable[..., Run],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = run_of(f"output.metrics={port}", capture="waits")
+        with pytest.raises(UserError, match=f"output.metrics: port {port} of 127.0.0.1 cannot be used"):
+            run.to_the_end()
+    assert run.supervisor.nodes == {}
 
 
 # Nodes on other machines ----------------------------------------------------------------------------------

@@ -76,3 +76,5 @@ def test_a_password_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatc
     assert filled_in("rtsp://me:$5@camera/") == "rtsp://me:$5@camera/"
     with pytest.raises(UserError, match=r"source\.uri: \$\{OTHER\} is not set in the environment"):
         filled_in("rtsp://me:${OTHER}@camera/")
+    with pytest.raises(UserError, match=r"^a\.b: \$\{OTHER\} is not set in the environment"):
+        filled_in("mqtt://me:${OTHER}@broker", "a.b")
