@@ -20,7 +20,7 @@ from streaming.results import RESULTS_VERSION
 from streaming.status import LOST
 
 HOST = "127.0.0.1"
-STATES = ("starting", "ready", "connecting", "live", "lost", "done")
+STATES = ("starting", "ready", "connecting", "live", "lost", "down", "done", "failed")
 QUANTILES = {"0.5": "latency_p50_ms", "0.95": "latency_p95_ms"}
 
 Told = Mapping[str, Mapping[str, Any]]
