@@ -82,7 +82,7 @@ def turn_of(frame: av.VideoFrame) -> Turn | None:
     The display matrix maps (x, y) to (a x + c y, b x + d y); angles between are taken to the nearest quarter.
     """
     # Not frame.side_data: the two would hold each other until the garbage collector comes, minutes later.
-    side_data: Any = SideDataContainer(frame)
+    side_data: Any = SideDataContainer(frame)  # type: ignore[reportCallIssue]  # its stub knows no argument
     matrix = next((data for data in side_data if data.type == SideDataType.DISPLAYMATRIX), None)
     if matrix is None:
         return None
