@@ -106,7 +106,7 @@ def test_a_live_run_survives_the_death_of_every_node_a_hang_and_its_camera(
     monkeypatch.setattr(node_process, "RETRY_S", (0.2, 1.0))
     config = settings(
         None, tmp_path, f"source.uri={camera.uri}", "source.hop_s=0.5", "source.silent_s=1.5",
-        "supervision.hung_s=3", "supervision.deaths=50", "output.annotated=true",
+        "supervision.hung_s=6", "supervision.deaths=50", "output.annotated=true",
     )  # fmt: skip
     seen: list[dict[str, str]] = []
     asked: list[Any] = []
@@ -139,7 +139,7 @@ def test_a_live_run_survives_the_death_of_every_node_a_hang_and_its_camera(
     assert trouble.failure is None, trouble.failure
     assert {name: counters[name]["restarts"] for name in NODES} == dict.fromkeys(NODES, 1) | {"model": 2}
     assert asked[0]["model"]["restarts"] == 2
-    assert asked[0]["model"]["died"] == "said nothing for 3 s and was killed"
+    assert asked[0]["model"]["died"] == "said nothing for 6 s and was killed"
     assert asked[1] == {"revision": 2, "words": ["trumpet", "sheep"]}
     results = list(read_results(tmp_path / "results.jsonl"))
     assert counters["recorder"]["results"] == len(results)
