@@ -105,6 +105,7 @@ def dies_once(control: ControlClient) -> None:
     until(control, "start")
     if memory().incarnation == 1:
         control.status({"snippets": 3, "results": 3})
+        time.sleep(1.0)  # until it is heard
         os.kill(os.getpid(), signal.SIGKILL)
     control.done({"snippets": 4, "results": 4, "memory": memory().model_dump()})
 
