@@ -201,10 +201,11 @@ def test_what_a_slow_model_takes_is_current_for_as_long_as_it_runs(
         sender.close()
     assert len(ages_s) > 50
     assert sender.dropped > 50
-    most = int(0.98 * len(ages_s))  # a busy machine may hold up one or two
-    assert sorted(waits_s)[most] < hop_s + 0.05
-    assert sorted(ages_s)[most] < hop_s + 0.05 + 1 / FPS  # it is over when the next picture has come
-    assert np.median(ages_s[-20:]) < np.median(ages_s[5:25]) + 0.03
+    # Where in a hop the model comes back drifts, so an age is anything up to one; that nothing queues shows
+    # in the last ones being bound as the first. A busy machine may hold up one in twenty.
+    for some_s in (waits_s, [age_s - 1 / FPS for age_s in ages_s]):  # a second is over with the next picture
+        for part_s in (some_s[:40], some_s[-40:]):
+            assert sorted(part_s)[int(0.95 * len(part_s)) - 1] < hop_s + 0.05
 
 
 @needs_rtsp
