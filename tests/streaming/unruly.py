@@ -160,6 +160,19 @@ def extracts(control: ControlClient) -> None:
     control.done({})
 
 
+def looks_on(control: ControlClient) -> None:
+    """Until it is told to finish; is at a port one above that of the one before it."""
+    port = 8000 if memory().port is None else memory().port + 1  # type: ignore[operator]
+    control.hello()
+    control.ready()
+    while True:
+        for request in control.poll(0.1):
+            control.reply(request)
+            if request.name == "finish":
+                return control.done({"told": "to finish", "why": request.args["reason"], "port": port})
+        control.status({"port": port})
+
+
 def until(control: ControlClient, name: str) -> None:
     """Waits until it is asked for this."""
     while True:
@@ -202,6 +215,7 @@ ZOO: dict[str, Callable[[ControlClient], None]] = {
         hangs_once,
         names,
         extracts,
+        looks_on,
     )
 }
 
