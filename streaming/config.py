@@ -354,7 +354,7 @@ class ViewerConfig(Section):
     host: Annotated[
         str,
         Field(pattern=r"^[A-Za-z0-9_.:-]{1,255}$"),
-        Expects("text: an address of this machine, or its name"),
+        Expects("text, an address of this machine or its name"),
     ] = "127.0.0.1"
     """The address at which it is served; one that others can reach, such as 0.0.0.0, needs a `token` ..."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8765
@@ -370,13 +370,6 @@ class ViewerConfig(Section):
     """Whether others may reach it without TLS, where everybody on the way can read and change everything."""
     names: list[str] = []
     """By which names, besides its addresses, the machine may be asked for the page."""
-
-    @field_validator("token", mode="before")
-    @classmethod
-    def _token_is_text(cls, token: Any) -> Any:
-        if not isinstance(token, str):
-            raise ValueError("found no text, expected text; put it in quotes")  # which would show it
-        return token
 
     @field_validator("token")
     @classmethod

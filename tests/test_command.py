@@ -84,7 +84,7 @@ def test_every_command_has_help_that_tells_of_each_option(
         ("dance", "invalid choice: 'dance'"),
         ("run --sauce clip.mp4", "unrecognized arguments: --sauce clip.mp4"),
         ("run --pace slowly", "invalid choice: 'slowly' (choose from 'asap', 'realtime')"),
-        ("node viewer", "invalid choice: 'viewer'"),
+        ("node screen", "invalid choice: 'screen'"),
         ("check", "the following arguments are required: CONFIG"),
         ("keys", "the following arguments are required: DIR"),
         ("bench --seconds soon", "argument --seconds: invalid int value: 'soon'"),

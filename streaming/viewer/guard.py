@@ -80,9 +80,10 @@ class Guard:
         if name is None:
             return False
         try:
-            return not self._loopback or ipaddress.ip_address(name).is_loopback or name in self._names
+            address = ipaddress.ip_address(name)
         except ValueError:
             return name in self._names
+        return address.is_loopback or not self._loopback
 
     def is_own_page(self, origin: str | None, host: str | None) -> bool:
         """Whether an `Origin` header is the page that this server has served under that `Host`."""
@@ -96,7 +97,8 @@ class Guard:
         """Whether one of those is the token, or none is needed; how long it takes does not tell."""
         if not self.token:
             return True
-        return any([hmac.compare_digest((one or "").encode(), self.token.encode()) for one in given])
+        token = self.token.encode()
+        return any([hmac.compare_digest((one or "").encode(errors="replace"), token) for one in given])
 
 
 def is_of_another_page(fetch_site: str | None) -> bool:

@@ -59,7 +59,9 @@ class Kept:
         self.results: deque[Result] = deque(maxlen=round(KEPT_S / hop_s))
         self.hops: deque[dict[str, Any]] = deque(maxlen=round(TIMELINE_S / hop_s))
         self._previews: deque[Preview] = deque(maxlen=round(KEPT_S / hop_s))
-        self._stills: deque[tuple[int, int, bytes]] = deque(maxlen=round(TIMELINE_S * NS / STILL_EVERY_NS))
+        self._stills: deque[tuple[int, int, bytes]] = deque(
+            maxlen=round(TIMELINE_S / max(hop_s, STILL_EVERY_NS / NS))
+        )
         self._room_bytes = room_bytes
 
     def add_preview(self, preview: Preview) -> None:

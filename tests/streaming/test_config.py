@@ -250,7 +250,6 @@ BEYOND = (
             "viewer: {token: hunter2}",
             "viewer.token: found another text, expected 16 to 200 of the characters A-Z a-z 0-9 . _ ~ -",
         ),
-        ("viewer: {token: 1234567}", "viewer.token: found no text, expected text; put it in quotes"),
         (
             "output: {publish: 5560}",
             "output.publish: 5560: not an address, expected ipc://PATH or tcp://HOST:PORT",
@@ -291,8 +290,8 @@ def test_a_wrong_value_is_told(write: Any, text: str, told: str) -> None:
             "source.uri: no such key; write 'uri:' in a line of its own below 'source:'",
         ),
         (
-            "nodes: {viewer: }",
-            "nodes.viewer: no such key; expected one of capture, feature, model, classification, recorder",
+            "nodes: {screen: }",
+            "nodes.screen: no such key; expected one of capture, feature, model, classification, recorder, viewer",
         ),
         (
             r'nodes: {model: {"a\n\e[1m": 1}}',
