@@ -125,9 +125,9 @@ def viewer(tools: Tools) -> Counters:
     from nodes.viewer import open_viewer, run_viewer
     from streaming.viewer.feed import Feed
 
+    feed = Feed(str(tools.config.links.broadcast), tools.security)
     stage = open_viewer(tools.config, tools.clock, tools.memory, tools.security)
     try:
-        feed = Feed(str(tools.config.links.broadcast), tools.security)
         tools.control.ready()
         counters = run_viewer(stage, feed, tools.lifeline(stage))
         feed.close()

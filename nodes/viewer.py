@@ -6,7 +6,7 @@ as from any command line; so a run does not notice when it is slow, or gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from streaming.config import Config, SourceConfig
 from streaming.control import ControlClient
 from streaming.errors import UserError
 from streaming.memory import Memory
-from streaming.messages import Message, Preview
+from streaming.messages import Message, Preview, Result
+from streaming.results import read_results, result_of
 from streaming.security import Security
 from streaming.tape import TapeReader, is_tape
 from streaming.viewer.asking import Asking
@@ -30,6 +31,7 @@ from streaming.viewer.mel import Mel, MelSpectrogram
 from streaming.viewer.server import Place, Server, tls_of
 
 POLL_S = 0.1
+MOST_REREAD = 4 << 20  # bytes of results that a timeline of two minutes may have
 
 
 class ViewerStage:
@@ -95,6 +97,10 @@ def open_viewer(
         clock,
     )
 
+    if memory is not None and memory.incarnation > 1:
+        for result in found_before(config, clock, memory):
+            hub.remember(result)
+
     def connect() -> ControlClient:
         return ControlClient(str(config.links.control), clock=clock, security=security)
 
@@ -102,6 +108,17 @@ def open_viewer(
     place = Place(v.host, (memory and memory.port) or v.port, tls)
     guard = Guard(v.host, tls=tls is not None, token=token, names=v.names)
     return ViewerStage(Server(place, guard, hub, ask, ask_status), (ask, ask_status))
+
+
+def found_before(config: Config, clock: Clock, memory: Memory) -> Iterator[Result]:
+    """The newest results of this run that are in files here; none of those that cannot be read."""
+    begun_ns = clock.wall_ns() - memory.begun_s_ago * 1e9
+    for source in config.all_sources:
+        path = Path(config.output.dir) / (source.id if config.sources else "") / "results.jsonl"
+        with suppress(UserError, OSError):
+            if config.output.results and path.stat().st_mtime_ns > begun_ns:
+                for line in read_results(path, newest_bytes=MOST_REREAD):
+                    yield result_of(line)[0]
 
 
 def known_as(source: SourceConfig) -> str:

@@ -62,6 +62,7 @@ class Kept:
         self._stills: deque[tuple[int, int, bytes]] = deque(
             maxlen=round(TIMELINE_S / max(hop_s, STILL_EVERY_NS / NS))
         )
+        self._newest = (-1, -1)
         self._room_bytes = room_bytes
 
     def add_preview(self, preview: Preview) -> None:
@@ -74,9 +75,15 @@ class Kept:
         ):
             self._stills.append((preview.generation, preview.frame_t_ns[-1], bytes(preview.jpegs[-1])))
 
-    def add_result(self, result: Result) -> None:
+    def add_result(self, result: Result) -> bool:
+        """Whether it is news: one that is no newer than those before was told already."""
+        place = result.generation, result.seq
+        if place <= self._newest:
+            return False
+        self._newest = place
         self.results.append(result)
         self.hops.append(wire.hop(result))
+        return True
 
     def still(self, generation: int, t_ns: int) -> bytes | None:
         """The JPEG nearest to a time; None when there is none near it any more."""
@@ -161,6 +168,12 @@ class Hub:
         elif isinstance(message, Preview):
             self._take_preview(message, mel)
 
+    def remember(self, result: Result) -> None:
+        """A result of before this hub was there."""
+        kept = self.kept.get(result.source)
+        if kept is not None and kept.add_result(result):
+            self._note_seen(result)
+
     def tell(self, frame: str | bytes) -> None:
         """Tell everybody."""
         for viewer in list(self.viewers):
@@ -197,9 +210,13 @@ class Hub:
         return wire.text(type="vocabulary", revision=self.revision, words=self.words, seen=dict(self.seen))
 
     def _take_result(self, result: Result) -> None:
-        self.kept[result.source].add_result(result)
-        self.seen.update({track["label"] for track in result.tracks if track["label"] is not None})
+        if not self.kept[result.source].add_result(result):
+            return
+        self._note_seen(result)
         self.tell(wire.result(result, (self._clock.wall_ns() - result.emitted_ns) / 1e6))
+
+    def _note_seen(self, result: Result) -> None:
+        self.seen.update({track["label"] for track in result.tracks if track["label"] is not None})
 
     def _take_preview(self, preview: Preview, mel: Mel | None) -> None:
         source, number, now_ns = preview.source, self._number[preview.source], self._clock.monotonic_ns()

@@ -98,7 +98,8 @@ class Server:
 
     def __init__(self, place: Place, guard: Guard, hub: Hub, ask: Ask, ask_status: Ask) -> None:
         self.port = place.port
-        self._place, self._guard, self._hub = place, guard, hub
+        self.hub = hub
+        self._place, self._guard = place, guard
         self._ask, self._ask_status = ask, ask_status
         self._page = read_page(PAGE)
         self._clients: dict[Client, asyncio.Task[None]] = {}
@@ -143,7 +144,7 @@ class Server:
 
         def take() -> None:
             try:
-                taken.set_result(self._hub.take(message, mel))
+                taken.set_result(self.hub.take(message, mel))
             except Exception as error:
                 taken.set_exception(error)
 
@@ -182,7 +183,7 @@ class Server:
         tasks = [asyncio.create_task(self._tell_status()), asyncio.create_task(self._tell_seen())]
         try:
             reason = await self._ending
-            self._hub.tell(wire.text(type="ended", reason=reason))
+            self.hub.tell(wire.text(type="ended", reason=reason))
             for client in self._clients:
                 client.leave()
             if self._clients:
@@ -201,17 +202,17 @@ class Server:
         while True:
             with suppress(UserError):
                 told = await self._ask_status("status", deadline_s=STATUS_DEADLINE_S)
-                self._hub.stand(told)
-                revision = told.get("classification", {}).get("vocabulary_revision", self._hub.revision)
-                if revision != self._hub.revision:  # somebody else has set another
+                self.hub.stand(told)
+                revision = told.get("classification", {}).get("vocabulary_revision", self.hub.revision)
+                if revision != self.hub.revision:  # somebody else has set another
                     answer = await self._ask_status("vocabulary.get", deadline_s=STATUS_DEADLINE_S)
-                    self._hub.use_vocabulary(answer["revision"], answer["words"])
+                    self.hub.use_vocabulary(answer["revision"], answer["words"])
             await asyncio.sleep(STATUS_S)
 
     async def _tell_seen(self) -> None:
         while True:
             await asyncio.sleep(SEEN_S)
-            self._hub.tell_seen()
+            self.hub.tell_seen()
 
     # HTTP ------------------------------------------------------------------------------------------------
 
@@ -283,10 +284,10 @@ class Server:
         )
 
     async def _status(self, request: web.Request) -> web.Response:
-        return web.json_response(self._hub.status())
+        return web.json_response(self.hub.status())
 
     async def _frame(self, request: web.Request) -> web.Response:
-        kept = self._hub.kept[self._source(request)]
+        kept = self.hub.kept[self._source(request)]
         generation = _number(request, "generation", 0, 2**32)
         t_s = _number(request, "t_s", -1e9, 1e9)
         jpeg = kept.still(int(generation), round(t_s * 1e9))
@@ -296,13 +297,13 @@ class Server:
 
     async def _clip(self, request: web.Request) -> web.Response:
         source = self._source(request)
-        previews, results = self._hub.kept[source].last(_number(request, "seconds", 1, KEPT_S, KEPT_S))
+        previews, results = self.hub.kept[source].last(_number(request, "seconds", 1, KEPT_S, KEPT_S))
         who = request.remote
         if who in self._filming or len(self._filming) >= MAX_FILMS:
             raise web.HTTPTooManyRequests(text="A clip is being made; ask again when it is there.")
         self._filming.append(who)
         made = asyncio.get_running_loop().run_in_executor(
-            self._films, lambda: film(previews, results, notice=self._hub.about.notice)
+            self._films, lambda: film(previews, results, notice=self.hub.about.notice)
         )
         made.add_done_callback(lambda _: self._filming.remove(who))
         try:
@@ -320,8 +321,8 @@ class Server:
 
     def _source(self, request: web.Request) -> str:
         name = request.query.get("source", "")
-        if name not in self._hub.kept:
-            raise web.HTTPNotFound(text=f"source: expected one of {', '.join(self._hub.kept)}")
+        if name not in self.hub.kept:
+            raise web.HTTPNotFound(text=f"source: expected one of {', '.join(self.hub.kept)}")
         return name
 
     # WebSocket -------------------------------------------------------------------------------------------
@@ -336,10 +337,10 @@ class Server:
             timeout=FAREWELL_S, heartbeat=PING_S, max_msg_size=wire.MAX_CLIENT_BYTES, compress=False
         )
         await line.prepare(request)
-        client = Client(line, request.transport, self._hub.first_wants(), self._hub.about.hop_s)
+        client = Client(line, request.transport, self.hub.first_wants(), self.hub.about.hop_s)
         sending = self._clients[client] = asyncio.create_task(client.send())
-        self._hub.join(client)
-        sending.add_done_callback(lambda _: self._hub.leave(client))
+        self.hub.join(client)
+        sending.add_done_callback(lambda _: self.hub.leave(client))
         try:
             async for frame in line:
                 if frame.type is WSMsgType.TEXT:
@@ -348,14 +349,14 @@ class Server:
                     client.answer(None, "found a binary frame, expected text")
         finally:
             sending.cancel()
-            self._hub.leave(client)
+            self.hub.leave(client)
             del self._clients[client]
         return line
 
     def _hear(self, client: Client, frame: str) -> None:
         """What a viewer asks for; a frame that is no request is answered with what is wrong with it."""
         try:
-            match wire.request(frame, self._hub.about.sources):
+            match wire.request(frame, self.hub.about.sources):
                 case wire.Watch() as wants:
                     client.watch(wants)
                 case wire.NewWords() as asked if client.is_asking:
@@ -378,7 +379,7 @@ class Server:
             client.answer(asked.id, str(error) or type(error).__name__)
         else:
             client.answer(asked.id, None)
-            self._hub.use_vocabulary(answer["revision"], answer["words"])
+            self.hub.use_vocabulary(answer["revision"], answer["words"])
         finally:
             client.is_asking = False
 

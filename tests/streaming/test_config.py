@@ -291,7 +291,8 @@ def test_a_wrong_value_is_told(write: Any, text: str, told: str) -> None:
         ),
         (
             "nodes: {screen: }",
-            "nodes.screen: no such key; expected one of capture, feature, model, classification, recorder, viewer",
+            "nodes.screen: no such key; expected one of capture, feature, model, classification, recorder, "
+            "viewer",
         ),
         (
             r'nodes: {model: {"a\n\e[1m": 1}}',

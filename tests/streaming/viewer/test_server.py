@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -383,8 +384,8 @@ def test_a_viewer_with_too_much_text_waiting_is_cut_off(
             for page in (slow, quick):
                 await page.hears("vocabulary")
             slow.line._response.connection.transport.pause_reading()  # type: ignore[union-attr]
-            for _ in range(200):
-                served.server.take(one)
+            for seq in range(200):
+                served.server.take(replace(one, seq=seq))
                 await quick.hears("result")
             while len(served.server._clients) > 1:
                 await asyncio.sleep(0.01)
