@@ -277,6 +277,20 @@ def test_options_are_settings_and_go_over_the_file(pretended: type[Pretended]) -
     assert (seen.vocabulary.words, seen.output.dir, seen.source.hop_s) == ("dog", "out", 0.5)
 
 
+def test_a_page_is_served_when_it_is_asked_for(pretended: type[Pretended]) -> None:
+    Path("mine.yaml").write_text("viewer: {enabled: true, port: 0}\n")
+    for more, enabled in {"": False, "--viewer": True, "--config mine.yaml": True}.items():
+        assert main(shlex.split(f"{WELL} {more}")) == 0
+        assert pretended.seen.viewer.enabled is enabled
+    assert main(shlex.split(f"{WELL} --config mine.yaml --no-viewer")) == 0
+    assert not pretended.seen.viewer.enabled
+
+
+def test_a_page_for_others_without_a_token_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    found = errors(capsys, f"{WELL} --viewer --set viewer.host=0.0.0.0")
+    assert [line.partition(": found")[0] for line in found] == ["--set: viewer.token", "--set: viewer.plain"]
+
+
 def test_a_run_leaves_its_address_while_it_lasts(pretended: type[Pretended], tmp_path: Path) -> None:
     assert main(shlex.split(f"{WELL} --set links.keys=keys")) == 0
     assert pretended.pointer == {"control": "ipc://sockets/control", "keys": str(tmp_path / "keys")}
