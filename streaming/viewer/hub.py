@@ -58,6 +58,7 @@ class Kept:
     def __init__(self, hop_s: float, room_bytes: int) -> None:
         self.results: deque[Result] = deque(maxlen=round(KEPT_S / hop_s))
         self.hops: deque[dict[str, Any]] = deque(maxlen=round(TIMELINE_S / hop_s))
+        self.mels: deque[bytes] = deque(maxlen=round(TIMELINE_S / hop_s))  # as they were sent
         self._previews: deque[Preview] = deque(maxlen=round(KEPT_S / hop_s))
         self._stills: deque[tuple[int, int, bytes]] = deque(
             maxlen=round(TIMELINE_S / max(hop_s, STILL_EVERY_NS / NS))
@@ -122,7 +123,7 @@ class Hub:
         self.viewers: set[Viewer] = set()
         self.revision, self.words = 1, list(words)
         self.seen: Counter[str] = Counter()  # in how many results something was called so
-        self.stands: dict[str, Any] = {"sources": {}, "nodes": {}}
+        self.stands = standing({}, about.sources)
         self._clock = clock
         room_bytes = KEPT_BYTES // max(1, len(about.sources))
         self.kept = {name: Kept(about.hop_s, room_bytes) for name in about.sources}
@@ -151,6 +152,8 @@ class Hub:
         )
         for name, kept in self.kept.items():
             viewer.put(wire.text(type="history", source=name, hops=list(kept.hops)))
+            for frame in kept.mels:
+                viewer.put(frame)
         self.viewers.add(viewer)
         viewer.put(self._status())
         viewer.put(self._vocabulary())
@@ -197,6 +200,9 @@ class Hub:
     def stand(self, told: Mapping[str, Mapping[str, Any]]) -> None:
         """How the run is, as the answer to the request `status` has it."""
         self.stands = standing(told, self.about.sources)
+
+    def tell_status(self) -> None:
+        """Tell everybody how the run is, as far as that is known."""
         self.tell(self._status())
 
     def status(self) -> dict[str, Any]:
@@ -222,7 +228,9 @@ class Hub:
         source, number, now_ns = preview.source, self._number[preview.source], self._clock.monotonic_ns()
         self.kept[source].add_preview(preview)
         if mel is not None:
-            self.tell(wire.mel(number, preview.generation, mel))
+            frame = wire.mel(number, preview.generation, mel)
+            self.kept[source].mels.append(frame)
+            self.tell(frame)
         if listening := [one for one in self.viewers if one.wants.sound == source and len(preview.audio)]:
             frame = wire.sound(number, preview)
             for viewer in listening:

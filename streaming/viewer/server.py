@@ -27,6 +27,7 @@ from streaming.viewer.hub import KEPT_S, Hub
 from streaming.viewer.mel import Mel
 
 PAGE = Path(__file__).parent / "page"
+ASKING = "token.html"  # asks for the token
 KINDS = {
     ".html": "text/html",
     ".css": "text/css",
@@ -199,14 +200,16 @@ class Server:
             self._ending.set_result(reason)
 
     async def _tell_status(self) -> None:
+        """Once a second, so that a page that hears nothing knows that its connection is dead."""
         while True:
-            with suppress(UserError):
+            with suppress(UserError):  # the supervisor is busy: what is known is told again
                 told = await self._ask_status("status", deadline_s=STATUS_DEADLINE_S)
                 self.hub.stand(told)
                 revision = told.get("classification", {}).get("vocabulary_revision", self.hub.revision)
                 if revision != self.hub.revision:  # somebody else has set another
                     answer = await self._ask_status("vocabulary.get", deadline_s=STATUS_DEADLINE_S)
                     self.hub.use_vocabulary(answer["revision"], answer["words"])
+            self.hub.tell_status()
             await asyncio.sleep(STATUS_S)
 
     async def _tell_seen(self) -> None:
@@ -246,7 +249,10 @@ class Server:
             raise web.HTTPForbidden(text="This is for the page alone.")
         given = request.query.get("token")
         if not self._guard.admits(given, request.cookies.get(self._cookie)):
-            raise web.HTTPForbidden(text="A token is needed: open /?token=... once, with the viewer.token.")
+            if request.path == "/" and ASKING in self._page:
+                return self._of_page(ASKING, status=401)
+            if not request.path.startswith("/page/"):  # which everybody has who has the program
+                raise web.HTTPUnauthorized(text="A token is needed: open /?token=TOKEN once.")
         if given is not None and self._guard.token and request.path == "/":
             return self._welcome()
         return await handler(request)
@@ -275,13 +281,12 @@ class Server:
     async def _no_icon(self, request: web.Request) -> web.Response:
         return web.Response(status=204)
 
-    def _of_page(self, name: str) -> web.Response:
+    def _of_page(self, name: str, status: int = 200) -> web.Response:
         if name not in self._page:
             raise web.HTTPNotFound(text="There is no such file.")
         body, kind = self._page[name]
-        return web.Response(
-            body=body, content_type=kind, charset="utf-8" if kind.startswith("text/") else None
-        )
+        charset = "utf-8" if kind.startswith("text/") else None
+        return web.Response(body=body, status=status, content_type=kind, charset=charset)
 
     async def _status(self, request: web.Request) -> web.Response:
         return web.json_response(self.hub.status())

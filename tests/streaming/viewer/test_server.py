@@ -184,6 +184,31 @@ def test_a_label_is_text_whatever_is_in_it(served: Served) -> None:
     played(story())
 
 
+def test_who_comes_late_is_shown_the_sound_of_the_last_two_minutes(served: Served) -> None:
+    for seq in range(130):
+        served.shows(hop(seq))
+
+    async def story() -> None:
+        async with aiohttp.ClientSession() as session:
+            page = await joins(session, served.base)
+            assert [(await page.hears("mel"))["t_s"] for _ in range(120)] == list(range(10, 130))
+            assert [frame["type"] for frame in page.heard] == ["hello", "history"]
+
+    played(story())
+
+
+def test_a_status_comes_every_second_whether_or_not_there_is_news(served: Served) -> None:
+    async def story() -> None:
+        async with aiohttp.ClientSession() as session:
+            page = await joins(session, served.base)
+            known = await page.hears("status", viewers=1)
+            served.supervisor.refuses = "no answer"
+            for _ in range(2):
+                assert await page.hears("status") == known
+
+    played(story())
+
+
 def test_how_often_a_word_was_seen_is_told(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "SEEN_S", 0.05)
     again = Served()
@@ -602,12 +627,12 @@ def test_a_token_is_asked_for_once_and_kept_out_of_the_address() -> None:
     async def story() -> None:
         jar = aiohttp.CookieJar(unsafe=True)  # the host is an address
         async with aiohttp.ClientSession(cookie_jar=jar) as session:
-            for path in ("", "page/index.html", "status", "frame?source=cam", "clip?source=cam", "x"):
-                assert await status_of(session, f"{served.base}{path}") == 403
-            assert await status_of(session, f"{served.base}?token={TOKEN[:-1]}") == 403
+            for path in ("", "status", "frame?source=cam", "clip?source=cam", "x", f"?token={TOKEN[:-1]}"):
+                assert await status_of(session, f"{served.base}{path}") == 401
+            assert await status_of(session, f"{served.base}page/index.html") == 200  # nobody's secret
             with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
                 await joins(session, served.base)
-            assert caught.value.status == 403
+            assert caught.value.status == 401
             async with session.get(f"{served.base}?token={TOKEN}") as answer:
                 assert answer.status == 200
                 (cookie,) = answer.headers.getall("Set-Cookie")
