@@ -139,5 +139,5 @@ def run_viewer(stage: ViewerStage, feed: Feed, lifeline: Lifeline) -> dict[str, 
         if message is not None:
             stage.process(message)
     counters = {**stage.stats(), **lifeline.counters()}
-    stage.close(lifeline.reason or "the run was stopped")
+    stage.close(lifeline.reason or "it was stopped")
     return counters

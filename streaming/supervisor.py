@@ -114,7 +114,7 @@ class Supervisor:
         Raises `UserError` for what the user can mend and `NodeFailure` when a node died for good. Before it
         returns or raises, every process has ended and the directory of sockets is gone.
         """
-        control, ending = None, "the run is over"
+        control, ending = None, "every source has ended"
         try:
             keys = self.config.links.keys
             control = ControlServer(
@@ -124,7 +124,7 @@ class Supervisor:
             self._start()
             self._until_done(control)
             if self._stop.is_set():
-                ending = "the run was stopped"
+                ending = "it was stopped"
         except (UserError, NodeFailure) as error:
             ending = str(error)
             raise

@@ -432,7 +432,7 @@ def test_a_run_can_be_watched_and_does_not_notice_when_its_page_dies(
     assert watching.told == set(range(7))
     assert watching.pictures > 25
     assert watching.sounds > 1
-    assert watching.ending == "the run is over"
+    assert watching.ending == "every source has ended"
     assert not list(tmp_path.glob("*.mp4"))
     assert not alive(killed[0])
 

@@ -382,7 +382,7 @@ def test_a_stop_does_not_wait_for_a_node_that_is_dead(
 def test_who_looks_on_is_waited_for_and_told_when_all_else_is_over(run_of: Callable[..., Run]) -> None:
     run = run_of(capture="begins", recorder="finishes", viewer="looks_on")
     told = run.to_the_end()
-    assert told["viewer"] == {"told": "to finish", "why": "the run is over", "port": 8000}
+    assert told["viewer"] == {"told": "to finish", "why": "every source has ended", "port": 8000}
     assert "ready" in {seen["viewer"] for seen in run.seen if seen["capture"] == "done"}
     assert run.said == []
 
@@ -390,7 +390,7 @@ def test_who_looks_on_is_waited_for_and_told_when_all_else_is_over(run_of: Calla
 def test_who_looks_on_hears_why_a_run_ended(run_of: Callable[..., Run]) -> None:
     stopped = run_of(capture="waits", viewer="looks_on")
     stopped.on_watch = once(lambda nodes: nodes["viewer"].state == "ready", stopped.supervisor.stop)
-    assert stopped.to_the_end()["viewer"]["why"] == "the run was stopped"
+    assert stopped.to_the_end()["viewer"]["why"] == "it was stopped"
     failed = run_of("supervision.deaths=1", capture="waits", model="dies_always", viewer="looks_on")
     with pytest.raises(NodeFailure) as caught:
         failed.to_the_end()
