@@ -383,6 +383,13 @@ class ViewerConfig(Section):
         check_token(token)
         return token
 
+    @field_validator("key")
+    @classmethod
+    def _belongs_to_a_certificate(cls, key: str | None, info: ValidationInfo) -> str | None:
+        if key is not None and info.data.get("certificate") is None:
+            raise ValueError("found one without viewer.certificate, expected both or neither")
+        return key
+
     @field_validator("plain")
     @classmethod
     def _others_need_tls(cls, plain: bool, info: ValidationInfo) -> bool:

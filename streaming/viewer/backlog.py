@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from streaming.viewer.wire import Watch
 
 NS = 1_000_000_000
-MAX_TEXT_BYTES = 8 << 20
+MAX_TEXT_BYTES = 8 << 20  # for each source: what came before has to be told, too
 MAX_PICTURE_BYTES = 8 << 20  # of each source; the newest picture may always wait
 LATEST_S = 2.0  # pictures and sound that have waited for longer are of no use
 SLOWEST = 1 / 16  # of the rate that was asked for
@@ -28,7 +28,7 @@ class Backlog:
     """What waits, and in which order it goes: text, spectra, sound, pictures of each source in turn.
 
     Args:
-        wants: whose pictures and sound are wanted.
+        wants: whose pictures and sound are wanted at first: everybody's.
         hop_s: from one hop's pictures to the next's.
 
     Attributes:
@@ -41,6 +41,7 @@ class Backlog:
         self.lost = 0
         self.pace = 1.0
         self.is_too_slow = False
+        self._most_bytes = MAX_TEXT_BYTES * max(1, len(wants.sources))
         self._hops = max(2, round(LATEST_S / hop_s))
         self._text: deque[str | bytes] = deque()
         self._text_bytes = 0
@@ -66,7 +67,7 @@ class Backlog:
             return
         self._text.append(frame)
         self._text_bytes += len(frame)
-        self.is_too_slow = self._text_bytes > MAX_TEXT_BYTES
+        self.is_too_slow = self._text_bytes > self._most_bytes
 
     def put_sound(self, frame: bytes) -> None:
         """The sound of a hop."""

@@ -183,13 +183,17 @@ class Server:
         bound.set_result(runner.addresses[0][1])
         tasks = [asyncio.create_task(self._tell_status()), asyncio.create_task(self._tell_seen())]
         try:
-            reason = await self._ending
+            await asyncio.wait((self._ending, *tasks), return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():  # which it should never be
+                    await task
+            reason = self._ending.result()
             self.hub.tell(wire.text(type="ended", reason=reason))
             for client in self._clients:
                 client.leave()
             if self._clients:
                 await asyncio.wait(self._clients.values(), timeout=FAREWELL_S)
-            await asyncio.gather(*(client.close() for client in self._clients))
+            await asyncio.gather(*(client.close() for client in self._clients), return_exceptions=True)
         finally:
             for task in tasks:
                 task.cancel()

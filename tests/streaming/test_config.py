@@ -247,6 +247,10 @@ BEYOND = (
             "safely: give one and its viewer.key, or set this to true in a network that you trust",
         ),
         (
+            "viewer: {key: page.key}",
+            "viewer.key: found one without viewer.certificate, expected both or neither",
+        ),
+        (
             "viewer: {token: hunter2}",
             "viewer.token: found another text, expected 16 to 200 of the characters A-Z a-z 0-9 . _ ~ -",
         ),

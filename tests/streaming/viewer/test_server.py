@@ -28,6 +28,7 @@ from streaming.viewer.guard import HEADERS, Guard
 from streaming.viewer.server import Place, read_page, tls_of
 from streaming.viewer.wire import MAX_CLIENT_BYTES
 from tests.nodes.samples import NS, preview, result
+from tests.pipeline import wait_for
 from tests.streaming.test_annotated_video import jpeg
 from tests.viewers import TOLD, Served, joins, played
 
@@ -751,6 +752,16 @@ def test_everybody_hears_when_it_is_over_and_the_port_is_free_again() -> None:
     again = Served(place=Place("127.0.0.1", served.server.port))
     again.server.end("")
     again.server.end("a second time")
+
+
+def test_a_server_whose_work_fails_is_not_alive(
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("threading.excepthook", lambda args: None)
+    served.supervisor.told = {"capture": None}  # type: ignore[dict-item]
+    assert wait_for(lambda: not served.server.alive)
+    with pytest.raises(RuntimeError):
+        served.server.take(result(0))
 
 
 def test_the_page_has_its_files() -> None:
