@@ -246,9 +246,15 @@ class ControlServer(_End):
         self._ask(node, request.name, request.args, request.deadline_s, request)
 
     def reply(self, request: ClientRequest, value: Any = None, error: str | None = None) -> None:
-        """Answer a client's request: with a value, or with an error, one line for the user."""
-        reply = Reply(id=request.id, value=value, error=_tidy(error))
-        if not self._send(reply, request.client):
+        """Answer a client's request: with a value, or with an error, one line for the user. A value that
+        cannot be sent is such an error, too."""
+        try:
+            sent = self._send(Reply(id=request.id, value=value, error=_tidy(error)), request.client)
+        except MessageError as why:
+            log.warning("control: the answer to %s cannot be sent: %s", request.name, why)
+            refused = Reply(id=request.id, value=None, error=_tidy(f"the answer cannot be sent: {why}"))
+            sent = self._send(refused, request.client)
+        if not sent:
             log.info("control: the client that asked for %s has gone", request.name)
 
     def _ask(

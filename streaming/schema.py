@@ -20,7 +20,7 @@ import msgpack
 import numpy as np
 
 MAX_PART_BYTES = 64 << 20
-MAX_DEPTH = 8
+MAX_DEPTH = 12  # the status of a run over several sources has 10
 MAX_INTEGER = 2**63 - 1
 
 Buffer = bytes | bytearray | memoryview

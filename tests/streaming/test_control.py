@@ -214,6 +214,35 @@ def test_a_command_line_calls_the_supervisor(
         thread.join()
 
 
+def test_an_answer_that_cannot_be_sent_is_one_that_says_so(
+    server: ControlServer, client_of: Callable[..., ControlClient]
+) -> None:
+    """The status of several sources is deep, and can be sent; whatever cannot be is nobody's end."""
+    story = {"named": [["dog", {"spans": [[0.0, 1.0]], "more": 0, "total_s": 1.0}]]}
+    status = {"recorder": {"sources": {"front": {"story": story}}}}
+    answers: list[Any] = []
+
+    def ask() -> None:
+        client = client_of(server.address)
+        answers.append(client.call("status"))
+        for _ in range(2):
+            try:
+                client.call("status")
+            except UserError as error:
+                answers.append(str(error))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    for value in (status, {"p": float("nan")}, {"b": b"bytes"}):
+        (request,) = events_of(server, 1)
+        assert isinstance(request, ClientRequest)
+        server.reply(request, value)
+    asking.join(ENOUGH_S)
+    assert answers[0] == status
+    assert answers[1].startswith("the answer cannot be sent: Reply.value.p: found nan")
+    assert answers[2].startswith("the answer cannot be sent: Reply.value.b: found")
+
+
 def test_a_command_line_reaches_a_node_through_the_supervisor(
     server: ControlServer, client_of: Callable[..., ControlClient]
 ) -> None:
