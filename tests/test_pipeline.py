@@ -437,6 +437,18 @@ def test_a_run_can_be_watched_and_does_not_notice_when_its_page_dies(
     assert not alive(killed[0])
 
 
+def test_a_page_is_shown_every_message_of_every_source(clip: Path, tmp_path: Path) -> None:
+    """And asks how the run is, every second of it."""
+    said: list[str] = []
+    sources = f"sources=[{{id: front, uri: {clip}}}, {{id: back, uri: {clip}}}]"
+    more = ["source.pace=realtime", "viewer.enabled=true", "viewer.port=0"]
+    counters = run(settings(None, tmp_path, sources, *more), say=said.append)
+    assert said == []
+    assert counters["recorder"]["outputs"]["broadcast"]["sent"] == 2 * (7 + 7)
+    assert counters["viewer"]["shown"] == 2 * (7 + 7)
+    assert counters["viewer"]["damaged"] == 0
+
+
 def test_the_command_tells_where_to_watch_and_that_a_port_is_taken(clip: Path, tmp_path: Path) -> None:
     args = ["run", "--source", str(clip), "--weights", "stand-in", "--vocabulary", "dog", "--quiet"]
     small = ["--out", str(tmp_path), "--set", "model.short_side=64", "--set", "vocabulary.cache_dir="]
