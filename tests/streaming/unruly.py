@@ -105,6 +105,7 @@ def dies_once(control: ControlClient) -> None:
     until(control, "start")
     if memory().incarnation == 1:
         control.status({"snippets": 3, "results": 3})
+        time.sleep(0.5)  # so long, that it has left
         os.kill(os.getpid(), signal.SIGKILL)
     control.done({"snippets": 4, "results": 4, "memory": memory().model_dump()})
 
@@ -119,10 +120,10 @@ def dies_always(control: ControlClient) -> None:
 
 
 def fills_the_disk(control: ControlClient) -> None:
-    """Gives up a while after it became ready."""
+    """Gives up a while after it became ready, the first time long enough for the run to have begun."""
     control.hello()
     control.ready()
-    time.sleep(0.2)
+    time.sleep(3.0 if memory().incarnation == 1 else 0.2)
     control.failed("results.jsonl: No space left on device")
     control.close()
     os._exit(2)
