@@ -28,7 +28,8 @@ from streaming.viewer.feed import Feed
 from streaming.viewer.guard import Guard, token_of
 from streaming.viewer.hub import About, Hub
 from streaming.viewer.mel import Mel, MelSpectrogram
-from streaming.viewer.server import Place, Server, tls_of
+from streaming.viewer.place import Place, tls_of
+from streaming.viewer.server import Server
 
 POLL_S = 0.1
 MOST_REREAD = 4 << 20  # bytes of results that a timeline of two minutes may have

@@ -24,7 +24,18 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.clock import Clock
 from streaming.config import Config, LinksConfig, NodeConfig, is_live, kind_of_node
-from streaming.control import Answer, ClientRequest, ControlServer, Done, Event, Failed, Hello, Ready, Status
+from streaming.control import (
+    Answer,
+    ClientRequest,
+    ControlServer,
+    Done,
+    Event,
+    Failed,
+    Hello,
+    Ready,
+    Status,
+    tidy,
+)
 from streaming.errors import UserError
 from streaming.memory import Memory
 from streaming.node_process import PROGRAM, Node, death, end_all, told
@@ -229,7 +240,7 @@ class Supervisor:
             name: node for name, node in self.nodes.items() if not in_line(node) and node.state == "ready"
         }
         for name in looking:
-            control.request(name, "finish", {"reason": ending})
+            control.request(name, "finish", {"reason": tidy(ending)})
         until_ns = self.clock.monotonic_ns() + round(FAREWELL_S * 1e9)
         while not all(node.over or node.has_ended for node in looking.values()):
             for event in control.poll(POLL_S):

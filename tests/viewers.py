@@ -16,7 +16,8 @@ from streaming.messages import Preview
 from streaming.viewer.guard import Guard
 from streaming.viewer.hub import About, Hub
 from streaming.viewer.mel import MelSpectrogram
-from streaming.viewer.server import Place, Server
+from streaming.viewer.place import Place
+from streaming.viewer.server import Server
 
 ENOUGH_S = 60.0  # for what comes at once on a machine with nothing else to do
 TOLD: dict[str, dict[str, Any]] = {

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
-import socket
-import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 from aiohttp import WSMsgType, web
 
@@ -22,25 +17,15 @@ from streaming.viewer import wire
 from streaming.viewer.asking import Ask
 from streaming.viewer.client import Client
 from streaming.viewer.clip import film, stand_back
+from streaming.viewer.files import ASKING, PAGE, read_page
 from streaming.viewer.guard import HEADERS, Guard, is_of_another_page
 from streaming.viewer.hub import KEPT_S, Hub
 from streaming.viewer.mel import Mel
+from streaming.viewer.place import Place
 
-PAGE = Path(__file__).parent / "page"
-ASKING = "token.html"  # asks for the token
-KINDS = {
-    ".html": "text/html",
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".woff2": "font/woff2",
-}
 MAX_VIEWERS = 200
 MAX_FILMS = 2  # that are made or wait to be
 PING_S = 20.0
-OPEN_HOSTS = ("0.0.0.0", "::")  # every address of this machine
 STATUS_S = 1.0
 STATUS_DEADLINE_S = 2.0
 SEEN_S = 5.0
@@ -57,41 +42,10 @@ WELCOME = (
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the page is served, and how: `port` 0 is any that is free."""
-
-    host: str
-    port: int
-    tls: ssl.SSLContext | None = None
-
-
-def tls_of(certificate: str | None, key: str | None) -> ssl.SSLContext | None:
-    """What makes a server trusted; None without a certificate. Raises `UserError` for files that do not."""
-    if certificate is None:
-        return None
-    for name, path in {"certificate": certificate, "key": key}.items():
-        try:
-            if path is not None:
-                Path(path).read_bytes()
-        except OSError as error:
-            raise UserError(f"viewer.{name}: {path}: cannot be read ({error.strerror})") from None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(certificate, key, password=lambda: "")
-    except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise UserError(
-            f"viewer.certificate: {certificate}: not a certificate in PEM with the key that belongs to it, "
-            f"without a password ({reason})"
-        ) from None
-    return context
-
-
 class Server:
-    """The page, served by a thread of its own from `start` to `close`.
+    """The page, served by a thread of its own from `start` to `end`.
 
-    `take`, `end` and `close` are for one other thread; everything else belongs to the event loop.
+    `start`, `take` and `end` are for one other thread; everything else belongs to the event loop.
 
     Args:
         ask: asks the supervisor; `ask_status` does as well, and may be asked while `ask` waits.
@@ -125,9 +79,7 @@ class Server:
     @property
     def address(self) -> str:
         """What a person opens; of a token, only that there is one."""
-        host = socket.gethostname() if self._place.host in OPEN_HOSTS else self._place.host
-        shown = f"[{host}]" if ":" in host else host
-        return f"{self._guard.scheme}://{shown}:{self.port}/" + ("?token=…" if self._guard.token else "")
+        return self._place.address(self.port) + ("?token=…" if self._guard.token else "")
 
     @property
     def viewers(self) -> int:
@@ -176,7 +128,7 @@ class Server:
             site = web.TCPSite(runner, place.host, place.port, ssl_context=place.tls, backlog=MAX_VIEWERS)
             await site.start()
         except Exception as error:
-            told = UserError(_cannot_listen(self._place, error)) if isinstance(error, OSError) else error
+            told = self._place.cannot_be_used(error) if isinstance(error, OSError) else error
             bound.set_exception(told)
             await runner.cleanup()
             return
@@ -393,15 +345,6 @@ class Server:
             client.is_asking = False
 
 
-def read_page(folder: Path) -> dict[str, tuple[bytes, str]]:
-    """The files of the page by name, with what they are: nothing else can be asked for."""
-    return {
-        path.relative_to(folder).as_posix(): (path.read_bytes(), KINDS[path.suffix])
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix in KINDS
-    }
-
-
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
     response.headers["Server"] = "OV-AVSS Live"
@@ -419,12 +362,3 @@ def _number(
     if not least <= value <= most:
         raise web.HTTPBadRequest(text=f"{name}: expected a number from {least:g} to {most:g}")
     return value
-
-
-def _cannot_listen(place: Place, error: OSError) -> str:
-    number = error.errno or 0  # below 0 where it is the name that means nothing
-    reason = os.strerror(number) if number > 0 else f"{place.host} is no address or name that is known"
-    return (
-        f"viewer.port: port {place.port} of {place.host} cannot be used: {reason}; choose another, or 0 for "
-        "any that is free"
-    )

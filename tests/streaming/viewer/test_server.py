@@ -24,8 +24,9 @@ from streaming.errors import UserError
 from streaming.messages import Preview
 from streaming.viewer import client as clients
 from streaming.viewer import server as serving
+from streaming.viewer.files import PAGE, read_page
 from streaming.viewer.guard import HEADERS, Guard
-from streaming.viewer.server import Place, read_page, tls_of
+from streaming.viewer.place import Place, tls_of
 from streaming.viewer.wire import MAX_CLIENT_BYTES
 from tests.nodes.samples import NS, preview, result
 from tests.pipeline import wait_for
@@ -765,7 +766,7 @@ def test_a_server_whose_work_fails_is_not_alive(
 
 
 def test_the_page_has_its_files() -> None:
-    files = read_page(serving.PAGE)
+    files = read_page(PAGE)
     assert files["index.html"][1] == "text/html"
     assert all(
         name.rpartition(".")[2] in ("html", "css", "js", "svg", "png", "json", "woff2") for name in files
