@@ -48,7 +48,9 @@ def open_source(config: Config, clock: Clock, memory: Memory | None = None) -> S
     moving = config.shows_pictures or o.tape is not None
     if moving:
         preview = PreviewSettings(max_side=o.preview_side, max_fps=o.preview_fps, quantiser=o.jpeg_quantiser)
-    begun_ns = clock.monotonic_ns() - round(memory.begun_s_ago * 1e9) if memory.begun_s_ago else None
+    begun_ns = None
+    if memory.begun_wall_ns is not None:
+        begun_ns = clock.monotonic_ns() - (clock.wall_ns() - memory.begun_wall_ns)
     live = LiveOptions(
         hop_s=s.hop_s, preview=preview, silent_s=s.silent_s, begun_ns=begun_ns, after=memory.reached
     )

@@ -25,6 +25,7 @@ from streaming.story import Story
 log = logging.getLogger(__name__)
 
 LATENCIES_KEPT = 1000
+CLOCKS_APART_NS = 2_000_000_000  # of two machines, at most; loading a model takes longer
 MOST_REREAD = 64 << 20  # bytes of results that a recorder takes in to go on with them; hours
 STAND_IN_NOTICE = "stand-in weights: these masks mean nothing"
 
@@ -79,12 +80,11 @@ class RecorderStage:
         if memory.incarnation > 1:
             rescue(numbered(film, memory.incarnation - 1))
             film = numbered(film, memory.incarnation)
-        begun_ns = clock.wall_ns() - memory.begun_s_ago * 1e9
         return cls(
             results if config.output.results else None,
             AnnotatedVideo(film, notice=notice) if config.output.annotated else None,
             clock,
-            goes_on=memory.incarnation > 1 and results.exists() and results.stat().st_mtime_ns > begun_ns,
+            goes_on=memory.begun_wall_ns is not None and written_since(results, memory.begun_wall_ns),
         )
 
     def process(self, message: Message) -> Iterable[Message]:
@@ -179,6 +179,11 @@ class RecorderStage:
             "first_result_wall_ns": self.first_result_wall_ns,
             "pictures": self.video.pictures if self.video else 0,
         }
+
+
+def written_since(path: Path, wall_ns: int) -> bool:
+    """Whether a file has been written to since a moment that another clock may have told."""
+    return path.exists() and path.stat().st_mtime_ns > wall_ns - CLOCKS_APART_NS
 
 
 def open_recorder(

@@ -113,7 +113,7 @@ def open_viewer(
 
 def found_before(config: Config, clock: Clock, memory: Memory) -> Iterator[Result]:
     """The newest results of this run that are in files here; none of those that cannot be read."""
-    begun_ns = clock.wall_ns() - memory.begun_s_ago * 1e9
+    begun_ns = memory.begun_wall_ns if memory.begun_wall_ns is not None else clock.wall_ns()
     for source in config.all_sources:
         path = Path(config.output.dir) / (source.id if config.sources else "") / "results.jsonl"
         with suppress(UserError, OSError):

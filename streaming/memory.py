@@ -14,7 +14,7 @@ class Memory(BaseModel):
     """Handed to a node by its supervisor, before anything else.
 
     incarnation: the how manieth process of this node it is.
-    begun_s_ago: for how long the run has been going on; 0 for one that has not begun.
+    begun_wall_ns: when the run began, by the wall clock; None for one that has not.
     reached: for a capture node, the newest snippet that has come further than it.
     vocabulary: for the classification node, `words` and `revision` of the vocabulary that was set last.
     port: for the viewer, the port at which it was; pages that are open look for it there.
@@ -23,7 +23,7 @@ class Memory(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     incarnation: int = 1
-    begun_s_ago: float = 0.0
+    begun_wall_ns: int | None = None
     reached: Place | None = None
     vocabulary: dict[str, Any] | None = None
     port: int | None = None

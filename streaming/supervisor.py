@@ -110,7 +110,7 @@ class Supervisor:
         self._live = any(is_live(source) for source in config.all_sources)
         self._stop = threading.Event()
         self._hurry = threading.Event()
-        self._begun_ns: int | None = None  # when every node was ready, and the sources began
+        self._begun_wall_ns: int | None = None  # when every node was ready, and the sources began
         self._reached: dict[str, Place] = {}  # how far the features of each source are
         self._vocabulary: dict[str, Any] | None = None  # the one that was set last, if any was
         self._metrics: Metrics | None = None
@@ -181,7 +181,7 @@ class Supervisor:
         source = node.name.partition("-")[2] or next(iter(self._reached), "")  # an only one may have any name
         return Memory(
             incarnation=node.incarnation,
-            begun_s_ago=(self.clock.monotonic_ns() - self._begun_ns) / 1e9 if self._begun_ns else 0.0,
+            begun_wall_ns=self._begun_wall_ns,
             reached=self._reached.get(source) if kind == "capture" else None,
             vocabulary=self._vocabulary if kind == "classification" else None,
             port=node.counters.get("port") if kind == "viewer" else None,
@@ -201,11 +201,11 @@ class Supervisor:
             if self._metrics is not None:
                 self._metrics.update(self._told_of_all())
             now_ns = self.clock.monotonic_ns()
-            if self._begun_ns is None and all(node.state != "starting" for node in self._line()):
+            if self._begun_wall_ns is None and all(node.state != "starting" for node in self._line()):
                 line_ready_ns = line_ready_ns or now_ns
                 waiting = any(node.state == "starting" for node in self.nodes.values())
                 if not waiting or now_ns - line_ready_ns > LATE_S * 1e9:
-                    self._begun_ns = now_ns
+                    self._begun_wall_ns = self.clock.wall_ns()
                     for name in self.config.captures:
                         control.request(name, "start")
             if now_ns - pinged_ns > PING_S * 1e9:
@@ -213,7 +213,7 @@ class Supervisor:
                 for node in self._elsewhere():
                     control.request(node.name, "ping", deadline_s=LOST_S)
             if self._stop.is_set() and stopping_ns is None:
-                if self._begun_ns is None:
+                if self._begun_wall_ns is None:
                     return  # nothing is on its way yet
                 stopping_ns = now_ns
                 self._end_sources(control)
@@ -222,7 +222,7 @@ class Supervisor:
                 if broken or self._hurry.is_set() or now_ns - stopping_ns > DRAIN_S * 1e9:
                     return
             late = [node.name for node in self._line() if node.state == "starting"]
-            if late and self._begun_ns is None and now_ns - begun_ns > START_S * 1e9:
+            if late and self._begun_wall_ns is None and now_ns - begun_ns > START_S * 1e9:
                 raise NodeFailure(f"not ready after {START_S:.0f} s: {', '.join(late)}{self._hint(late)}")
 
     def _end_sources(self, control: ControlServer) -> None:
@@ -298,7 +298,7 @@ class Supervisor:
                 node.state = "done"
                 node.tells(report.stats)
             case Failed():
-                if self._begun_ns is None or (not self._live and in_line(node)):
+                if self._begun_wall_ns is None or (not self._live and in_line(node)):
                     raise UserError(report.error)  # to start it again would not mend it
                 node.error = report.error
 
@@ -317,7 +317,7 @@ class Supervisor:
         node.state, node.ready_ns = "ready", self.clock.monotonic_ns()
         if again:
             self._say(f"the {node.name} node is back")
-        if self._begun_ns is not None and node.name in self.config.captures:
+        if self._begun_wall_ns is not None and node.name in self.config.captures:
             control.request(node.name, "start")
 
     def _note_reached(self, reached: Mapping[str, list[int]]) -> None:
@@ -392,13 +392,13 @@ class Supervisor:
         """A node tells how it is every second, unless it is busy with what somebody has asked of it."""
         patience_s = self.config.supervision.hung_s if node.state == "ready" else START_S
         silent = self.clock.monotonic_ns() - node.heard_ns > patience_s * 1e9
-        return self._begun_ns is not None and silent and not control.awaits(node.name)
+        return self._begun_wall_ns is not None and silent and not control.awaits(node.name)
 
     def _is_lost(self, node: Node, how: str) -> None:
         """A node is dead: it is started again in a while, or it was the last time."""
         limits, now_ns = self.config.supervision, self.clock.monotonic_ns()
         node.reason = how = f"gave up: {node.error}" if node.error else how
-        over = self._begun_ns is None or self._stop.is_set() or (node.process is None and not self._live)
+        over = self._begun_wall_ns is None or self._stop.is_set() or (node.process is None and not self._live)
         if over and in_line(node):
             raise NodeFailure(f"the {node.name} node {how}")
         if self._stop.is_set():

@@ -176,12 +176,12 @@ def test_a_node_that_is_killed_or_hangs_comes_back_and_nothing_is_lost(
             process.send_signal(signal_)
 
     film = "output.annotated=true"
-    config = settings(clip, tmp_path, "source.pace=realtime", film, "supervision.hung_s=3")
+    config = settings(clip, tmp_path, "source.pace=realtime", film, "supervision.hung_s=6")
     supervisor = Supervisor(config, clock=Clock(), watch=watch, say=said.append)
     sockets = Path(str(supervisor.config.links.control).removeprefix("ipc://")).parent
     counters = supervisor.run()
     assert killed
-    how = "was killed by SIGKILL" if signal_ == signal.SIGKILL else "said nothing for 3 s and was killed"
+    how = "was killed by SIGKILL" if signal_ == signal.SIGKILL else "said nothing for 6 s and was killed"
     assert said[0].startswith(f"the {victim} node {how}; starting it again in ")
     assert f"the {victim} node is back" in said
     assert not sockets.exists()

@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 
 from streaming.messages import MAX_SIDE
@@ -80,7 +81,8 @@ def turn_of(frame: av.VideoFrame) -> Turn | None:
 
     The display matrix maps (x, y) to (a x + c y, b x + d y); angles between are taken to the nearest quarter.
     """
-    side_data: Any = frame.side_data
+    # Not frame.side_data: the two would hold each other until the garbage collector comes, minutes later.
+    side_data: Any = SideDataContainer(frame)  # type: ignore[reportCallIssue]  # its stub knows no argument
     matrix = next((data for data in side_data if data.type == SideDataType.DISPLAYMATRIX), None)
     if matrix is None:
         return None

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.audio_mask_dec import Memory, Sounding
 from model.checkpoint import StandInWeights
-from model.live import LiveLocaliser
+from model.live import LiveLocaliser, Observed
 from model.localiser import Localiser, normalise
 from model.options import LocaliserOptions
 from model.tracks import TrackOptions
@@ -141,7 +141,9 @@ def stream(
         for seq in range(len(images)):
             if seq not in leave_out:
                 frame = images[seq].permute(1, 2, 0).numpy()
-                live.step("camera", 0, seq, round(seq * hop_s * SECOND_NS), frame, audio[seq].numpy())
+                live.step(
+                    Observed("camera", 0, seq, round(seq * hop_s * SECOND_NS), frame, audio[seq].numpy())
+                )
     hook.remove()
     assert pictures_seen == [1] * (len(images) - len(leave_out))
     return given

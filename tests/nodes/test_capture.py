@@ -84,7 +84,7 @@ def test_a_network_address_is_a_camera_with_its_password_from_the_environment(
 
 
 def test_every_kind_of_source_goes_on_where_an_earlier_node_was(clip: Path, tmp_path: Path) -> None:
-    memory = Memory(incarnation=2, begun_s_ago=20.0, reached=Place(1, 0, 0))
+    memory = Memory(incarnation=2, begun_wall_ns=clock.wall_ns() - 20 * NS, reached=Place(1, 0, 0))
 
     def going_on(*texts: str) -> Any:
         return open_source(load(settings=[setting(text) for text in texts]), clock, memory)

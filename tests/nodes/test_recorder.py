@@ -100,15 +100,16 @@ def test_an_earlier_run_is_left_alone_until_the_first_message(tmp_path: Path) ->
 
 def test_a_recorder_that_takes_the_place_of_another_goes_on_with_its_files(tmp_path: Path) -> None:
     clock = Clock()
-    config = config_of(tmp_path)
-    again = Memory(incarnation=2, begun_s_ago=60.0)
+    config, begun_ns = config_of(tmp_path), clock.wall_ns() - 100 * NS
+    again = Memory(incarnation=2, begun_wall_ns=begun_ns)
     first = RecorderStage.from_config(config, clock)
     give(first, preview(0, PICTURES), result(0, [1, 2]), preview(1, PICTURES), result(1, [2]))
     expected = first.stats()
     assert first._writer is not None
     with first._writer.path.open("ab") as file:
         file.write(b'{"v": 1, "torn')
-    # It dies here, before it could say that it had handled the last of them.
+    # It dies here, before it could say that it had handled the last of them; the next takes long to start.
+    os.utime(first._writer.path, ns=(0, begun_ns + 3 * NS))
     second = RecorderStage.from_config(config, clock, memory=again)
     told = second.stats()
     assert {**told, "pictures": 0, "latency_p50_ms": 0, "latency_p95_ms": 0, "first_result_wall_ns": 0} == {
@@ -121,7 +122,7 @@ def test_a_recorder_that_takes_the_place_of_another_goes_on_with_its_files(tmp_p
     assert second.stats()["objects"] == 3
     assert pictures_in(tmp_path / "annotated-2.mp4") == 20
     RecorderStage.from_config(
-        config, clock, memory=Memory(incarnation=3, begun_s_ago=60.0)
+        config, clock, memory=Memory(incarnation=3, begun_wall_ns=begun_ns)
     )  # after a calm end
     assert pictures_in(tmp_path / "annotated-2.mp4") == 20
     third = RecorderStage.from_config(config, clock)  # another run
@@ -137,7 +138,7 @@ def test_a_recorder_that_died_before_the_first_message_leaves_nothing_to_go_on_w
     path.write_text("of an earlier run\n")
     os.utime(path, ns=(0, time.time_ns() - 100 * NS))
     stage = RecorderStage.from_config(
-        config_of(tmp_path), Clock(), memory=Memory(incarnation=2, begun_s_ago=60)
+        config_of(tmp_path), Clock(), memory=Memory(incarnation=2, begun_wall_ns=time.time_ns())
     )
     give(stage, result(0))
     stage.close()

@@ -135,7 +135,7 @@ def by_hand(
     return events
 
 
-@pytest.mark.parametrize("welcome", [None, Memory(incarnation=2, begun_s_ago=3.5, reached=Place(1, 4, 2))])
+@pytest.mark.parametrize("welcome", [None, Memory(incarnation=2, begun_wall_ns=35, reached=Place(1, 4, 2))])
 def test_a_node_started_by_hand_asks_for_its_memory_and_tells_its_own_screen_too(
     server: ControlServer,
     folder: Path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from streaming.clock import FakeClock
 from streaming.messages import Snippet
 from streaming.snippets import Strip, Window
 from streaming.sources.arrivals import MOST_PICTURES, Arrival, Inbox, Opened
-from streaming.sources.base import Place
+from streaming.sources.base import Place, PreviewSettings
 from streaming.sources.cutting import Cut, Cutting
 from streaming.sources.live import Feed, LiveOptions, LiveSource
 from streaming.sources.playout import Playout
@@ -259,3 +260,26 @@ def test_a_patient_inbox_makes_whoever_fills_it_wait_and_lets_go_when_it_is_clos
     assert not thread.is_alive()
     assert inbox.shed == 0
     assert inbox.take(0) is None
+
+
+def test_pictures_are_let_go_without_the_garbage_collector() -> None:
+    """It comes too seldom for things of a megabyte each: a camera's process would grow by gigabytes a day."""
+    cutting = Cutting(
+        "front", clock=FakeClock(), hop_s=0.5, has_sound=False, sound_format=(48_000, 1),
+        preview=PreviewSettings(),
+    )  # fmt: skip
+    one = Feed(cutting, Opened(Fraction(1), None, "h264"), 0, "front")
+    gc.collect()
+    before = gc.get_debug()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for n in range(30):
+            for cut in one.take(picture(n, n / 10)):
+                list(cutting.messages(cutting.ready(cut)))
+        gc.collect()
+        assert not [thing for thing in gc.garbage if isinstance(thing, av.VideoFrame)]
+    finally:
+        gc.set_debug(before)
+        gc.garbage.clear()
+        gc.enable()
