@@ -56,6 +56,7 @@ export class PlayoutClock {
      * @param {number} now_s
      */
     result(end_s, now_s) {
+        this.head_s = Math.max(this.head_s, end_s);
         this.results.push({ ready_s: end_s - this.hop_s, now_s });
         if (this.results.length > RESULTS_KEPT) {
             this.results.shift();
