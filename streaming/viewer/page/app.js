@@ -63,6 +63,9 @@ const says = {
         const hop_s = Number.isFinite(message.hop_s) && message.hop_s > 0 ? message.hop_s : 0.5;
         const wanted = Array.isArray(message.sources) ? message.sources : [];
         arrangeSources(wanted, hop_s);
+        for (const source of sources.values()) {
+            source.notice = oneLine(message.notice ?? '', 120);
+        }
         vocabulary.begin(message.vocabulary, Array.isArray(message.presets) ? message.presets : []);
         find('#line-title').title = `Model: ${oneLine(message.model ?? '', 40)}`;
         ended = false;
@@ -135,7 +138,7 @@ const feed = new Feed({
     state: connected,
     refused: async () => {
         try {
-            return (await fetch('status')).status === 401;
+            return [401, 403].includes((await fetch('status')).status);
         } catch {
             return false;
         }

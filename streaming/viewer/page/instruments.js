@@ -183,7 +183,7 @@ export class Instruments {
         const rows = this.source.history.rows(now_s, this.view.threshold());
         this.#nameRows(rows);
         const tall = this.names.firstElementChild?.offsetHeight || 28;
-        const height = Math.max(1, rows.length * tall);
+        const height = Math.max(this.rowsBox.clientHeight, rows.length * tall);
         this.bars.style.height = `${height}px`;
         const context = fitted(this.bars, this.width, height);
         this.#ticks(context, height);

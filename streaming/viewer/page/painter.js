@@ -16,6 +16,7 @@ const METER_CELLS = 16;
  * @property {number} height of the picture, pixels
  * @property {import('./following.js').DrawnTrack[]} tracks
  * @property {boolean} offscreen
+ * @property {string} notice what a person has to know of the run, '' for nothing
  * @property {number} t_s stream time
  * @property {number|null} level_dbfs null for a source without sound
  * @property {{opacity: number, threshold: number, all: boolean}} view
@@ -71,8 +72,11 @@ export class Painter {
         paintGround(context, area, style);
         const strip = style.text + 2 * style.pad;
         const taken = [{ x: 0, y: area.height - strip, width: area.width, height: strip }];
+        if (frame.notice) {
+            taken.push(paintPill(context, frame.notice, AMBER, style, area, []));
+        }
         if (frame.offscreen) {
-            taken.push(paintPill(context, 'offscreen sound', style, area));
+            taken.push(paintPill(context, 'offscreen sound', WHITE, style, area, taken.slice(1), true));
         }
         const within = { x: style.pad / 2, y: style.pad / 2, width: area.width - style.pad,
             height: area.height - strip - style.pad };
@@ -248,19 +252,25 @@ function paintGround(context, area, style) {
     context.fillRect(0, area.height - tall, area.width, tall);
 }
 
-function paintPill(context, words, style, area) {
+/** A line of words in the upper edge, below what is taken there; in the middle, or with a loudspeaker. */
+function paintPill(context, words, colour, style, area, taken, speaker = false) {
     const size = Math.max(8, 0.9 * style.text);
     const side = 1.6 * style.pad;
-    const icon = 1.6 * size;
+    const icon = speaker ? 1.6 * size : 0;
     context.font = `500 ${size}px ${FONT}`;
-    const line = fitting(context, words, area.width - 2 * side - icon);
-    const box = { x: style.pad, y: style.pad, width: context.measureText(line).width + icon + 2 * side,
-        height: size + 1.4 * style.pad };
+    const line = fitting(context, words, area.width - 2 * (side + style.pad) - icon);
+    const width = context.measureText(line).width + icon + 2 * side;
+    const box = { x: speaker ? style.pad : (area.width - width) / 2, y: style.pad, width, height: size + 1.4 * style.pad };
+    while (taken.some((other) => overlap(box, other) > 0)) {
+        box.y += box.height + style.pad / 2;
+    }
     rounded(context, box.x, box.y, box.width, box.height, box.height / 2);
     context.fillStyle = css(INK, 0.78);
     context.fill();
-    paintSpeaker(context, box.x + side, box.y + (box.height - size) / 2, size);
-    context.fillStyle = css(WHITE);
+    if (speaker) {
+        paintSpeaker(context, box.x + side, box.y + (box.height - size) / 2, size);
+    }
+    context.fillStyle = css(colour);
     context.textBaseline = 'middle';
     context.fillText(line, box.x + side + icon, box.y + box.height / 2 + size * 0.04);
     return box;

@@ -9,7 +9,7 @@
 const MARGIN_S = 0.08;
 /** How long results take before one has come, s. */
 const GUESS_S = 0.35;
-const RESULTS_KEPT = 24;
+const RESULTS_KEPT = 20;
 const MEDIA_KEPT = 90;
 const JUMP_S = 1.0;
 /** Results that come later than this are waited for by nobody, s. */
@@ -101,8 +101,8 @@ export class PlayoutClock {
         const earliest = (samples) => {
             const ready = samples.map(({ ready_s, now_s: then_s }) => ready_s + this.rate * (now_s - then_s));
             ready.sort((a, b) => a - b);
-            // One that came very late is no reason to show everything later from then on.
-            return ready[ready.length >= 12 ? 1 : 0];
+            // One in ten that came very late is no reason to show everything later from then on.
+            return ready[Math.floor(ready.length / 10)];
         };
         if (!this.media.length) {
             return null;

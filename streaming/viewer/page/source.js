@@ -54,6 +54,7 @@ export class Source {
         this.scene = null;
         this.greys = [];
         this.size = null;
+        this.notice = '';
         this.status = null;
         this.has_audio = true;
         this.age_s = null;
@@ -293,7 +294,8 @@ export class Source {
         }
         return {
             image: bitmap, height: this.size[0], width: this.size[1], t_s,
-            tracks: this.scene.tracks, offscreen: this.scene.offscreen, level_dbfs: this.scene.level_dbfs, view,
+            tracks: this.scene.tracks, offscreen: this.scene.offscreen,
+            notice: this.notice, level_dbfs: this.scene.level_dbfs, view,
         };
     }
 
