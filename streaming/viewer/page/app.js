@@ -196,6 +196,7 @@ function arrange(newMode, id) {
     const stages = find('#stages');
     stages.dataset.mode = mode;
     stages.dataset.count = String(sources.size);
+    stages.style.setProperty('--others', String(Math.max(1, sources.size - 1)));
     find('#grid').hidden = sources.size < 2;
     find('#grid').setAttribute('aria-pressed', String(mode === 'grid'));
     for (const [name, tile] of tiles) {
@@ -338,6 +339,9 @@ function showNow(at_once = false) {
     let waiting = true;
     for (const source of heard) {
         waiting &&= !source.picture;
+        if (connection !== 'open' || ended || ['lost', 'done'].includes(source.status?.state)) {
+            continue; // what is seen of it is not of now
+        }
         const { tracks, offscreen } = source.sounding(settings.threshold);
         for (const track of [...tracks].sort((a, b) => a.id - b.id)) {
             entries.push({ text: track.label, source: several ? source.id : '', colour: css(trackColour(track.id)) });
@@ -346,17 +350,19 @@ function showNow(at_once = false) {
             entries.push({ text: 'a sound from off-screen', source: several ? source.id : '', colour: '' });
         }
     }
-    const key = JSON.stringify([entries, waiting]);
+    const none = connection !== 'open' ? 'No connection' : ended ? 'The run is over' : waiting ? 'Waiting for a picture'
+        : 'Nothing';
+    const key = JSON.stringify([entries, none]);
     if (key === nowShown) {
         return;
     }
     nowShown = key;
     const list = find('#now');
     if (!entries.length) {
-        const none = document.createElement('li');
-        none.className = 'now-none';
-        none.textContent = waiting ? 'Waiting for a picture' : 'Nothing';
-        list.replaceChildren(none);
+        const item = document.createElement('li');
+        item.className = 'now-none';
+        item.textContent = none;
+        list.replaceChildren(item);
         return;
     }
     const left = entries.length - MOST_NOW;

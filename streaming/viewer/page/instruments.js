@@ -140,6 +140,7 @@ export class Instruments {
         this.#drawSpectrum(now_s);
         this.#drawRows(now_s);
         if (this.peeked_s !== null) {
+            this.#tell();
             this.#placeCursor();
         }
     }
@@ -320,20 +321,33 @@ export class Instruments {
             return;
         }
         this.peeked_s = line_s;
-        const hop = this.source.history.at(line_s);
-        const t_s = this.source.segments.back(hop?.generation ?? this.source.segments.newest, line_s);
-        const back_s = this.now_s - line_s;
-        this.peekTime.textContent = `${clockText(t_s)}  ·  ${back_s < 0.5 ? 'now' : `${Math.round(back_s)} s ago`}`;
-        this.peekText.textContent = this.#told(hop);
+        const { generation, t_s } = this.#tell();
         this.peek.hidden = false;
         this.cursor.hidden = false;
         this.#placeCursor();
         clearTimeout(this.peekTimer);
         this.peekTimer = setTimeout(() => {
-            const generation = hop?.generation ?? this.source.segments.newest;
             const query = new URLSearchParams({ source: this.source.id, generation, t_s: t_s.toFixed(3) });
             this.#load(`frame?${query}`);
         }, PEEK_WAIT_MS);
+    }
+
+    /** Says what is known of the moment; returns when it is. */
+    #tell() {
+        const { history, segments } = this.source;
+        const hop = history.at(this.peeked_s);
+        const generation = hop?.generation ?? segments.newest;
+        const t_s = segments.back(generation, this.peeked_s);
+        const back_s = this.now_s - this.peeked_s;
+        const time = `${clockText(t_s)}  ·  ${back_s < 0.5 ? 'now' : `${Math.round(back_s)} s ago`}`;
+        const told = this.#told(hop);
+        if (this.peekTime.textContent !== time) {
+            this.peekTime.textContent = time;
+        }
+        if (this.peekText.textContent !== told) {
+            this.peekText.textContent = told;
+        }
+        return { generation, t_s };
     }
 
     /** A picture is fetched by hand, so that one that is gone is no error. */
@@ -379,7 +393,7 @@ export class Instruments {
         this.cursor.style.transform = `translateX(${Math.round(x)}px)`;
         const wide = this.peek.offsetWidth;
         const { left, top } = this.area.getBoundingClientRect();
-        const most = document.documentElement.clientWidth - wide - 8;
+        const most = Math.min(left + this.width, document.documentElement.clientWidth - 8) - wide;
         this.peek.style.left = `${Math.max(8, Math.min(most, left + x - wide / 2))}px`;
         this.peek.style.top = `${Math.max(8, top - this.peek.offsetHeight - 8)}px`;
     }
