@@ -679,7 +679,7 @@ Object.defineProperty(window, 'ovavss', {
             return structuredClone(sources.get(id)?.frames ?? []);
         },
         get state() {
-            return structuredClone({ connection, mode, focus, paused, ended, sound: sound.on, status, settings,
+            return structuredClone({ connection, mode, focus, paused, ended, sound: sound.on, heard_s: sound.heard_s, status, settings,
                 words: vocabulary.words, seen: vocabulary.seen });
         },
     }),

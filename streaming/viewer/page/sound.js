@@ -22,6 +22,8 @@ export class Sound {
         this.ends_at = 0;
         this.ends_s = null;
         this.held = false;
+        /** How much has been handed to the device, s. */
+        this.heard_s = 0;
     }
 
     get on() {
@@ -127,6 +129,7 @@ export class Sound {
         node.onended = () => this.playing.delete(node);
         node.start(at + skip_s, skip_s);
         this.playing.add(node);
+        this.heard_s += chunk.length_s - skip_s;
         this.ends_at = at + chunk.length_s / rate;
         this.ends_s = chunk.t_s + chunk.length_s;
     }
