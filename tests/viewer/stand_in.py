@@ -609,9 +609,9 @@ class StandIn:
         app.router.add_get("/frame", self._frame)
         app.router.add_get("/clip", self._clip)
         app.router.add_get("/status", self._status)
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", self.port, shutdown_timeout=0.2)
+        site = web.TCPSite(runner, "127.0.0.1", self.port)
         await site.start()
         self.port = runner.addresses[0][1]
         for name in self.scenes:

@@ -105,6 +105,7 @@ const says = {
         }
         showTroubles();
         showLine();
+        tiles.forEach((tile) => tile.update());
     },
     vocabulary(message) {
         vocabulary.set(message.revision, message.words, message.seen);
