@@ -227,19 +227,21 @@ class Film:
                 part.to_ndarray()[0] for one in container.decode(audio=0) for part in resampler.resample(one)
             ]
         self._sound = np.concatenate(parts).astype(np.int16)
+        lines = list(read_results(results))
+        self._hop_s = lines[1]["t_s"] - lines[0]["t_s"]
         self._results = {}
-        for line in read_results(results):
+        for line in lines:
             things = [
                 Thing(
                     one["id"], decode_mask(one["mask"]), one["sounding"], one["label"], one["labels"][0]["p"]
                 )
                 for one in line["tracks"]
             ]
-            self._results[round((line["t_s"] + WINDOW_S) / HOP_S)] = (things, line["offscreen"])
+            self._results[round((line["t_s"] + WINDOW_S) / self._hop_s)] = (things, line["offscreen"])
 
     def _at(self, t_s: float) -> tuple[list[Thing], bool]:
-        end = math.ceil((t_s % self.length_s) / HOP_S - 1e-6)
-        return self._results.get(max(2, end), ([], False))
+        """What the result says that covers a moment."""
+        return self._results.get(math.ceil((t_s % self.length_s) / self._hop_s - 1e-6), ([], False))
 
     def jpeg(self, frame: int) -> bytes:
         return self._jpegs[frame % len(self._jpegs)]
@@ -277,6 +279,7 @@ class Client:
     max_fps: float = 12
     sound: str | None = None
     due_s: dict[str, float] = field(default_factory=dict)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class StandIn:
@@ -494,12 +497,15 @@ class StandIn:
 
     # Pages -------------------------------------------------------------------------------------------------
 
-    async def _send(self, client: Client, message: bytes | dict[str, Any]) -> None:
+    async def _send(self, client: Client, *messages: bytes | dict[str, Any]) -> None:
+        """One after the other, and nothing else in between."""
         with contextlib.suppress(ConnectionError, RuntimeError):
-            if isinstance(message, bytes):
-                await client.socket.send_bytes(message)
-            else:
-                await client.socket.send_str(json.dumps(message))
+            async with client.turn:
+                for message in messages:
+                    if isinstance(message, bytes):
+                        await client.socket.send_bytes(message)
+                    else:
+                        await client.socket.send_str(json.dumps(message))
 
     async def _tell(self, message: dict[str, Any]) -> None:
         for client in list(self.clients):
@@ -513,25 +519,8 @@ class StandIn:
         socket = web.WebSocketResponse(heartbeat=10, max_msg_size=512 << 10)
         await socket.prepare(request)
         client = Client(socket, set(self.scenes))
-        await self._send(
-            client,
-            {
-                "type": "hello",
-                "v": 1,
-                "sources": [{"id": name, "number": number} for number, name in enumerate(self.scenes)],
-                "hop_s": HOP_S,
-                "window_s": WINDOW_S,
-                "vocabulary": {"revision": self.revision, "words": self.words},
-                "presets": PRESETS,
-                "model": "tiny",
-                "notice": self.notice,
-            },
-        )
-        for name, hops in self._history.items():
-            await self._send(client, {"type": "history", "source": name, "hops": list(hops)})
-            for mel in list(self._mels[name]) if self.past_sound else ():
-                await self._send(client, mel)
         self.clients.add(client)
+        await self._send(client, self._hello(), *list(self._past()))
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
@@ -539,6 +528,25 @@ class StandIn:
         finally:
             self.clients.discard(client)
         return socket
+
+    def _hello(self) -> dict[str, Any]:
+        return {
+            "type": "hello",
+            "v": 1,
+            "sources": [{"id": name, "number": number} for number, name in enumerate(self.scenes)],
+            "hop_s": HOP_S,
+            "window_s": WINDOW_S,
+            "vocabulary": {"revision": self.revision, "words": self.words},
+            "presets": PRESETS,
+            "model": "tiny",
+            "notice": self.notice,
+        }
+
+    def _past(self) -> Iterator[bytes | dict[str, Any]]:
+        for name, hops in self._history.items():
+            yield {"type": "history", "source": name, "hops": list(hops)}
+            if self.past_sound:
+                yield from list(self._mels[name])
 
     async def _answer(self, client: Client, asked: dict[str, Any]) -> None:
         self.asked.append(asked)

@@ -205,7 +205,7 @@ function arrange(newMode, id) {
         tile.root.dataset.focus = String(name === focus);
         tile.still.hidden = mode === 'grid' || name === focus;
     }
-    find('#sound-title').textContent = sources.size > 1 ? `Sound of ${focus}` : 'Sound';
+    find('#sound-of').textContent = sources.size > 1 ? focus : '';
     instruments.show(sources.get(focus) ?? null);
     if (sound.on) {
         sound.listen(sources.get(focus) ?? null);
@@ -336,7 +336,14 @@ function showNow(at_once = false) {
     nowShown_ms = now_ms;
     const heard = mode === 'grid' ? [...sources.values()] : [sources.get(focus)].filter(Boolean);
     const several = heard.length > 1;
-    const entries = [];
+    const entries = new Map();
+    const add = (text, colour, source) => {
+        const key = `${colour}${text}`;
+        entries.set(key, entries.get(key) ?? { text, colour, where: [] });
+        if (several && !entries.get(key).where.includes(source.id)) {
+            entries.get(key).where.push(source.id);
+        }
+    };
     let waiting = true;
     for (const source of heard) {
         waiting &&= !source.picture;
@@ -345,29 +352,29 @@ function showNow(at_once = false) {
         }
         const { tracks, offscreen } = source.sounding(settings.threshold);
         for (const track of [...tracks].sort((a, b) => a.id - b.id)) {
-            entries.push({ text: track.label, source: several ? source.id : '', colour: css(trackColour(track.id)) });
+            add(track.label, css(trackColour(track.id)), source);
         }
         if (offscreen) {
-            entries.push({ text: 'a sound from off-screen', source: several ? source.id : '', colour: '' });
+            add('off-screen sound', '', source);
         }
     }
     const none = connection !== 'open' ? 'No connection' : ended ? 'The run is over' : waiting ? 'Waiting for a picture'
         : 'Nothing';
-    const key = JSON.stringify([entries, none]);
+    const key = JSON.stringify([...entries.values(), none]);
     if (key === nowShown) {
         return;
     }
     nowShown = key;
     const list = find('#now');
-    if (!entries.length) {
+    if (!entries.size) {
         const item = document.createElement('li');
         item.className = 'now-none';
         item.textContent = none;
         list.replaceChildren(item);
         return;
     }
-    const left = entries.length - MOST_NOW;
-    const items = entries.slice(0, left > 0 ? MOST_NOW : undefined).map(({ text, source, colour }) => {
+    const left = entries.size - MOST_NOW;
+    const items = [...entries.values()].slice(0, left > 0 ? MOST_NOW : undefined).map(({ text, where, colour }) => {
         const item = document.createElement('li');
         const swatch = document.createElement('i');
         swatch.setAttribute('aria-hidden', 'true');
@@ -379,10 +386,10 @@ function showNow(at_once = false) {
         const words = document.createElement('span');
         words.textContent = text;
         item.append(swatch, words);
-        if (source) {
-            const where = document.createElement('small');
-            where.textContent = source;
-            item.append(where);
+        if (where.length) {
+            const places = document.createElement('small');
+            places.textContent = where.join(', ');
+            item.append(places);
         }
         return item;
     });

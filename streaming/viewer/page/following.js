@@ -27,7 +27,7 @@ const MISS = 0.08;
  * @property {number} x middle of the box, pixels
  * @property {number} y middle of the box, pixels
  * @property {Float32Array} shape
- * @property {object|null} template
+ * @property {object|null|undefined} template to find it again by; undefined while that has not been looked for
  * @property {{t_s: number, x: number, y: number}[]|null} path to this sighting, in the order of time
  */
 
@@ -106,25 +106,33 @@ export class Following {
     }
 
     /**
-     * Finds the objects of a result again in the pictures before it.
-     * @param {object} result of `owner`
+     * Finds the objects of a result again in the pictures before it, one after the other.
+     * @param {object} result of `owner` or `results`
      * @param {{t_s: number, grey: import('./motion.js').Grey}[]} pictures of its hop and the one before it, in
      *     the order of time
+     * @param {() => boolean} goOn whether there is time for another object
      */
-    learn(result, pictures) {
-        result.learnt = true;
+    learn(result, pictures, goOn = () => true) {
         const own = pictures.find(({ t_s }) => Math.abs(t_s - result.frame_t_s) < SAME_S);
         if (!own) {
+            result.learnt = true;
             return;
         }
         const scale = own.grey.width / result.width;
         for (const [id, after] of result.sightings) {
+            if (after.template !== undefined) {
+                continue;
+            }
+            if (!goOn()) {
+                return;
+            }
             after.template = templateOf(own.grey, after.cutout, scale);
             const before = this.#sighting(id, after.t_s - SAME_S, -1);
             const from_s = before ? before.t_s : after.t_s - this.hop_s - SAME_S;
             const between = pictures.filter(({ t_s }) => t_s >= from_s - SAME_S && t_s <= after.t_s + SAME_S);
             after.path = pathBetween(before, after, between, scale);
         }
+        result.learnt = true;
     }
 
     /**
@@ -280,7 +288,7 @@ function sightingOf(track, result) {
         x: cutout.x + cutout.width / 2,
         y: cutout.y + cutout.height / 2,
         shape: shapeOf(cutout),
-        template: null,
+        template: undefined,
         path: null,
     };
 }

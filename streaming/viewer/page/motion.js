@@ -11,7 +11,7 @@ export const GREY_WIDTH = 192;
 /** How far from where it is expected an object is looked for, small pixels. */
 const REACH = 4;
 const RING = 2;
-const MOST_SAMPLES = 700;
+const MOST_SAMPLES = 450;
 /** Mean difference of grey levels from which on a match is none. */
 const WORST = 42;
 /** By how much the match must be better than its surroundings, grey levels. */
@@ -79,16 +79,25 @@ export function templateOf(grey, cutout, scale) {
     return { xs: Int16Array.from(xs), ys: Int16Array.from(ys), levels: Uint8Array.from(levels) };
 }
 
-/** Mean difference of the template, moved by whole small pixels, to a picture; Infinity when mostly outside. */
-function difference({ xs, ys, levels }, grey, dx, dy) {
+/**
+ * Mean difference of the template, moved by whole small pixels, to a picture; Infinity when mostly outside, or
+ * when it is clear that it is worse than `limit`.
+ */
+function difference({ xs, ys, levels }, grey, dx, dy, limit) {
+    const { width, height, levels: picture } = grey;
+    const worst = limit * xs.length;
     let sum = 0;
     let count = 0;
     for (let index = 0; index < xs.length; index += 1) {
         const x = xs[index] + dx;
         const y = ys[index] + dy;
-        if (x >= 0 && y >= 0 && x < grey.width && y < grey.height) {
-            sum += Math.abs(grey.levels[y * grey.width + x] - levels[index]);
+        if (x >= 0 && y >= 0 && x < width && y < height) {
+            const off = picture[y * width + x] - levels[index];
+            sum += off < 0 ? -off : off;
             count += 1;
+        }
+        if (sum > worst) {
+            return Infinity;
         }
     }
     return count * 2 < xs.length ? Infinity : sum / count;
@@ -101,24 +110,24 @@ function difference({ xs, ys, levels }, grey, dx, dy) {
  * @returns {Shift|null} null where it cannot be told
  */
 export function findShift(template, grey, expected) {
-    const known = new Map();
-    const at = (dx, dy) => {
-        const key = (dx + 512) * 1024 + dy + 512;
-        let value = known.get(key);
-        if (value === undefined) {
-            value = difference(template, grey, dx, dy);
-            known.set(key, value);
-        }
-        return value;
-    };
+    const at = (dx, dy, limit = Infinity) => difference(template, grey, dx, dy, limit);
     const middle = { dx: Math.round(expected.dx), dy: Math.round(expected.dy) };
     let best = { ...middle, cost: at(middle.dx, middle.dy) };
-    for (let dy = middle.dy - REACH; dy <= middle.dy + REACH; dy += 1) {
-        for (let dx = middle.dx - REACH; dx <= middle.dx + REACH; dx += 1) {
-            // Of places that look alike, the one that was expected.
-            const cost = at(dx, dy) + 0.05 * Math.hypot(dx - expected.dx, dy - expected.dy);
-            if (cost < best.cost) {
-                best = { dx, dy, cost };
+    const look = (dx, dy) => {
+        // Of places that look alike, the one that was expected.
+        const extra = 0.05 * Math.hypot(dx - expected.dx, dy - expected.dy);
+        const cost = at(dx, dy, best.cost) + extra;
+        if (cost < best.cost) {
+            best = { dx, dy, cost };
+        }
+    };
+    for (const [reach, step] of [[REACH, 2], [1, 1]]) {
+        const { dx, dy } = best;
+        for (let down = -reach; down <= reach; down += step) {
+            for (let across = -reach; across <= reach; across += step) {
+                if (down || across) {
+                    look(dx + across, dy + down);
+                }
             }
         }
     }

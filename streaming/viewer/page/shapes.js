@@ -54,47 +54,45 @@ export function blend(before, after, share) {
 
 /** Averages of the mask over each cell (at least over 1.6 pixels, which takes the stairs away). */
 function resampled({ width, height, pixels }) {
-    const pad = 2;
-    const across = width + 2 * pad;
-    const down = height + 2 * pad;
-    const sums = new Float64Array((across + 1) * (down + 1));
-    for (let y = 0; y < down; y += 1) {
-        let row = 0;
-        for (let x = 0; x < across; x += 1) {
-            const set = x >= pad && x < pad + width && y >= pad && y < pad + height;
-            row += set ? pixels[(y - pad) * width + x - pad] : 0;
-            sums[(y + 1) * (across + 1) + x + 1] = sums[y * (across + 1) + x + 1] + row;
-        }
-    }
-    const sumTo = (x, y) => {
-        const left = Math.min(across, Math.max(0, x));
-        const top = Math.min(down, Math.max(0, y));
-        const column = Math.min(across - 1, Math.floor(left));
-        const line = Math.min(down - 1, Math.floor(top));
-        const at = line * (across + 1) + column;
-        const u = left - column;
-        const v = top - line;
-        return (
-            (sums[at] * (1 - u) + sums[at + 1] * u) * (1 - v) +
-            (sums[at + across + 1] * (1 - u) + sums[at + across + 2] * u) * v
-        );
-    };
-    const halfWide = Math.max(width / CELLS, 1.6) / 2;
-    const halfTall = Math.max(height / CELLS, 1.6) / 2;
+    const lines = new Float32Array(height * SIDE);
+    averages(pixels, 0, 1, width, width, height, lines, SIDE, 1);
     const coverage = new Float32Array(SIDE * SIDE);
-    for (let row = 0; row < SIDE; row += 1) {
-        const y = pad + ((row - MARGIN + 0.5) / CELLS) * height;
-        for (let column = 0; column < SIDE; column += 1) {
-            const x = pad + ((column - MARGIN + 0.5) / CELLS) * width;
-            const inner =
-                sumTo(x + halfWide, y + halfTall) -
-                sumTo(x - halfWide, y + halfTall) -
-                sumTo(x + halfWide, y - halfTall) +
-                sumTo(x - halfWide, y - halfTall);
-            coverage[row * SIDE + column] = inner / (4 * halfWide * halfTall);
+    averages(lines, 0, SIDE, 1, height, SIDE, coverage, 1, SIDE);
+    return coverage;
+}
+
+/**
+ * Averages over the cells along one direction.
+ * @param {ArrayLike<number>} from `count` lines of `length` values
+ * @param {number} first where the first value is
+ * @param {number} step from a value to the next of its line
+ * @param {number} stride from a line to the next
+ * @param {number} length values in a line
+ * @param {number} count lines
+ * @param {Float32Array} to `count` lines of SIDE averages
+ * @param {number} toStride from a line to the next
+ * @param {number} toStep from an average to the next of its line
+ */
+function averages(from, first, step, stride, length, count, to, toStride, toStep) {
+    const half = Math.max(length / CELLS, 1.6) / 2;
+    const bounds = Float64Array.from({ length: 2 * SIDE }, (_, index) => {
+        const middle = (((index >> 1) - MARGIN + 0.5) / CELLS) * length;
+        return Math.min(length, Math.max(0, middle + (index & 1 ? half : -half)));
+    });
+    const sums = new Float64Array(length + 2);
+    for (let line = 0; line < count; line += 1) {
+        for (let at = 0, place = first + line * stride; at < length; at += 1, place += step) {
+            sums[at + 1] = sums[at] + from[place];
+        }
+        sums[length + 1] = sums[length];
+        for (let cell = 0; cell < SIDE; cell += 1) {
+            const low = Math.floor(bounds[2 * cell]);
+            const high = Math.floor(bounds[2 * cell + 1]);
+            const below = sums[low] + (sums[low + 1] - sums[low]) * (bounds[2 * cell] - low);
+            const above = sums[high] + (sums[high + 1] - sums[high]) * (bounds[2 * cell + 1] - high);
+            to[line * toStride + cell * toStep] = (above - below) / (2 * half);
         }
     }
-    return coverage;
 }
 
 /** Distance of every sample to the nearest one of the kind (Felzenszwalb and Huttenlocher, 2012). */
@@ -184,9 +182,13 @@ function closed(field) {
 // from which side the outline comes and to which it goes, the inside on its right. 0 upper, 1 right, 2 lower,
 // 3 left.
 const STEPS = [
-    [], [[0, 3]], [[1, 0]], [[1, 3]], [[2, 1]], [[0, 3], [2, 1]], [[2, 0]], [[2, 3]],
-    [[3, 2]], [[0, 2]], [[1, 0], [3, 2]], [[1, 2]], [[3, 1]], [[0, 1]], [[3, 0]], [],
+    [], [0, 3], [1, 0], [1, 3], [2, 1], [0, 3, 2, 1], [2, 0], [2, 3],
+    [3, 2], [0, 2], [1, 0, 3, 2], [1, 2], [3, 1], [0, 1], [3, 0], [],
 ];
+// Every line between two samples has a number: twice its first sample's, and one more if it goes down. From the
+// upper left sample of a square, those of its four sides:
+const SIDES = [0, 3, 2 * SIDE, 1];
+const next = new Int32Array(2 * SIDE * SIDE).fill(-1);
 
 /**
  * The outlines of a shape: closed lines, holes the other way round.
@@ -194,40 +196,39 @@ const STEPS = [
  * @returns {Float32Array[]} x and y in turn, 0..1 over the box
  */
 export function outlinesOf(field) {
-    const next = new Map();
-    const edge = (column, row, side) => {
-        // Every line between two samples has a number: twice its first sample's, and one more if it goes down.
-        if (side === 0) return 2 * (row * SIDE + column);
-        if (side === 1) return 2 * (row * SIDE + column + 1) + 1;
-        if (side === 2) return 2 * ((row + 1) * SIDE + column);
-        return 2 * (row * SIDE + column) + 1;
-    };
+    const starts = [];
     for (let row = 0; row < SIDE - 1; row += 1) {
-        for (let column = 0; column < SIDE - 1; column += 1) {
-            const at = row * SIDE + column;
-            const kind =
-                (field[at] > 0 ? 1 : 0) |
-                (field[at + 1] > 0 ? 2 : 0) |
-                (field[at + SIDE + 1] > 0 ? 4 : 0) |
-                (field[at + SIDE] > 0 ? 8 : 0);
-            for (const [from, to] of STEPS[kind]) {
-                next.set(edge(column, row, from), edge(column, row, to));
+        let left = (field[row * SIDE] > 0 ? 1 : 0) | (field[(row + 1) * SIDE] > 0 ? 8 : 0);
+        for (let at = row * SIDE, last = at + SIDE - 1; at < last; at += 1) {
+            const right = (field[at + 1] > 0 ? 2 : 0) | (field[at + SIDE + 1] > 0 ? 4 : 0);
+            const kind = left | right;
+            left = (right & 2 ? 1 : 0) | (right & 4 ? 8 : 0);
+            if (kind === 0 || kind === 15) {
+                continue;
+            }
+            const steps = STEPS[kind];
+            for (let index = 0; index < steps.length; index += 2) {
+                const from = 2 * at + SIDES[steps[index]];
+                next[from] = 2 * at + SIDES[steps[index + 1]];
+                starts.push(from);
             }
         }
     }
     const outlines = [];
-    while (next.size) {
+    for (const start of starts) {
         const points = [];
-        let [at] = next.keys();
-        while (next.has(at)) {
+        for (let at = start; next[at] >= 0; ) {
             const first = at >> 1;
-            const step = at & 1 ? SIDE : 1;
-            const share = field[first] / (field[first] - field[first + step]);
-            const x = (first % SIDE) + (step === 1 ? share : 0);
-            const y = Math.floor(first / SIDE) + (step === 1 ? 0 : share);
-            points.push((x - MARGIN + 0.5) / CELLS, (y - MARGIN + 0.5) / CELLS);
-            const to = next.get(at);
-            next.delete(at);
+            const down = at & 1;
+            const share = field[first] / (field[first] - field[first + (down ? SIDE : 1)]);
+            const column = first % SIDE;
+            const row = (first - column) / SIDE;
+            points.push(
+                (column + (down ? 0 : share) - MARGIN + 0.5) / CELLS,
+                (row + (down ? share : 0) - MARGIN + 0.5) / CELLS,
+            );
+            const to = next[at];
+            next[at] = -1;
             at = to;
         }
         if (points.length >= 6) {

@@ -10,6 +10,8 @@ import { PictureQueue, PlayoutClock, Segments } from './playout.js';
 const BITMAP_BYTES = 96 << 20;
 /** How long before it is due a picture is decoded again, s. */
 const DECODE_AHEAD_S = 0.3;
+/** How long at most objects are looked for between two frames, ms. */
+const LEARN_MS = 4;
 const GREYS_KEPT_S = 2.5;
 const FRAMES_KEPT = 1500;
 /** A newer generation takes over when the older one has nothing more to show, or after this, s. */
@@ -207,6 +209,7 @@ export class Source {
             return;
         }
         this.#decodeAhead(t_s);
+        this.#learn(LEARN_MS);
         this.#take(t_s);
     }
 
@@ -235,17 +238,29 @@ export class Source {
         this.dirty = true;
     }
 
-    /** The objects of a hop are found again in its pictures before the first of them is drawn. */
-    #learn(t_s) {
-        const result = this.following.owner(t_s);
-        if (!result || result.learnt || this.picture.generation !== this.following.generation) {
+    /**
+     * The objects of a hop are found again in its pictures: a little at a time when its result is there, and the
+     * rest before the first of its pictures is drawn.
+     * @param {number} budget_ms
+     * @param {number} until_s results of hops that begin later can wait
+     */
+    #learn(budget_ms, until_s = Infinity) {
+        const end_ms = performance.now() + budget_ms;
+        const goOn = () => performance.now() < end_ms;
+        for (const result of this.following.results) {
+            if (result.learnt || result.end_s - this.hop_s > until_s) {
+                continue;
+            }
+            if (this.#decodedUpTo(result) && goOn()) {
+                this.following.learn(result, this.greys.filter(({ generation }) => generation === result.generation), goOn);
+            }
             return;
         }
-        const decoded = (one) => one.generation !== this.generation || one.t_s > result.frame_t_s + 1e-3 ||
-            one.grey || one.state === 'bad';
-        if (this.queue.pictures.every(decoded) || t_s > result.end_s - 0.5 * this.hop_s) {
-            this.following.learn(result, this.greys.filter(({ generation }) => generation === result.generation));
-        }
+    }
+
+    #decodedUpTo({ generation, frame_t_s }) {
+        return this.queue.pictures.every((one) => one.generation !== generation || one.t_s > frame_t_s + 1e-3 ||
+            one.grey || one.state === 'bad');
     }
 
     /**
@@ -277,7 +292,7 @@ export class Source {
     #frame(view) {
         const { generation, t_s, bitmap } = this.picture;
         if (!this.paused || !this.scene) {
-            this.#learn(t_s);
+            this.#learn(Infinity, t_s);
             const { result, tracks, age_s } = this.following.at(generation, t_s);
             const level_dbfs = this.mel.level(this.segments.place(generation, t_s));
             const silent = this.has_audio === false;
