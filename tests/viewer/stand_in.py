@@ -330,6 +330,7 @@ class StandIn:
         }
         self._random = random.Random(5)
         self._lost_before: set[str] = set()
+        self._again: dict[str, bool] = {}
         self._tasks: set[asyncio.Task] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -338,6 +339,14 @@ class StandIn:
     def stream_s(self) -> float:
         """Stream time now."""
         return time.monotonic() - self._zero
+
+    def begin_again(self) -> None:
+        """Another run begins, whose stream time begins anew and of which there is no history yet."""
+        self._zero = time.monotonic() - WINDOW_S
+        self._again = dict.fromkeys(self.scenes, True)
+        for name in self.scenes:
+            self._history[name].clear()
+            self._mels[name].clear()
 
     async def _run_source(self, name: str) -> None:
         number = list(self.scenes).index(name)
@@ -349,6 +358,8 @@ class StandIn:
             if self.past_sound:
                 self._mels[name].append(self._mel(number, name, end_s - HOP_S))
         while True:
+            if self._again.pop(name, False):
+                seq = math.ceil((self.stream_s() - WINDOW_S) / HOP_S)
             end_s = seq * HOP_S + WINDOW_S
             await asyncio.sleep(max(0, end_s - self.stream_s() + self._random.uniform(0, 0.02)))
             if name in self.lost:

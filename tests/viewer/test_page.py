@@ -277,6 +277,18 @@ def test_a_lost_connection_is_told_and_found_again(stand_in: StandIn, visit: Any
     opened.wrong = [text for text in opened.wrong if "WebSocket" not in text]  # the browser's own words
 
 
+def test_another_run_at_the_same_address_begins_anew(serve: Any, visit: Any) -> None:
+    stand_in = serve({"front": Discs(smooth)}, began_s=300)
+    opened = visit(stand_in)
+    opened.until("window.ovavss.frames('front').length > 10")
+    stand_in.begin_again()
+    stand_in.call(stand_in.close_sockets())
+    opened.until(
+        "window.ovavss.sources.front?.t_s < 100 && window.ovavss.sources.front.tracks.length > 0", 25
+    )
+    opened.wrong = [text for text in opened.wrong if "WebSocket" not in text]
+
+
 def test_the_end_of_a_run_is_told(stand_in: StandIn, visit: Any) -> None:
     opened = visit(stand_in)
     opened.until("window.ovavss.state.connection === 'open'")

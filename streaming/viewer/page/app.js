@@ -74,15 +74,16 @@ const says = {
     },
     history(message) {
         const source = sources.get(message.source);
-        if (source) {
-            source.history.clear();
-            for (const hop of Array.isArray(message.hops) ? message.hops : []) {
-                const checked = checkedHop(hop);
-                if (checked) {
-                    source.addHop(checked);
-                }
-            }
+        if (!source) {
+            return;
         }
+        const hops = (Array.isArray(message.hops) ? message.hops : []).map(checkedHop).filter(Boolean);
+        if (source.isOther(hops.at(-1))) {
+            source.restart();
+            instruments.repaint();
+        }
+        source.history.clear();
+        hops.forEach((hop) => source.addHop(hop));
     },
     result(message) {
         const source = sources.get(message.source);

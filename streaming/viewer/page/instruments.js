@@ -8,6 +8,8 @@ import { AMBER, INK, WHITE, clockText, css, mix, trackColour } from './look.js';
 
 const PEEK_WAIT_MS = 140;
 const TICK_S = 30;
+/** How much closer than usual rows may stand. */
+const CLOSEST = 0.62;
 const RAMPS = {
     dark: [[16, 18, 24], [34, 32, 74], [92, 60, 150], [196, 78, 96], [255, 150, 40], [255, 214, 110], [255, 250, 235]],
     light: [[250, 250, 252], [222, 222, 242], [172, 160, 224], [126, 92, 190], [150, 50, 110], [120, 30, 40], [40, 16, 20]],
@@ -183,7 +185,7 @@ export class Instruments {
     #drawRows(now_s) {
         const rows = this.source.history.rows(now_s, this.view.threshold());
         this.#nameRows(rows);
-        const tall = this.names.firstElementChild?.offsetHeight || 28;
+        const tall = this.#rowHeight(rows.length);
         const height = Math.max(this.rowsBox.clientHeight, rows.length * tall);
         this.bars.style.height = `${height}px`;
         const context = fitted(this.bars, this.width, height);
@@ -199,6 +201,18 @@ export class Instruments {
         this.#bar(outside, spans, AMBER, 0, this.outside.clientHeight);
         this.outsideName.dataset.sounds = String(spans.some(({ end_s }) => end_s > now_s));
         this.#gaps(context, height, now_s);
+    }
+
+    /** More rows than there is room for are drawn closer, and only then scrolled. */
+    #rowHeight(count) {
+        const usual = this.outside.clientHeight || 28;
+        const tall = Math.round(Math.max(CLOSEST * usual, Math.min(usual, this.rowsBox.clientHeight / Math.max(1, count))));
+        if (tall !== this.tall) {
+            this.tall = tall;
+            this.names.style.setProperty('--tall', `${tall}px`);
+            this.names.style.setProperty('--scale', (Math.min(1, tall / usual + 0.12)).toFixed(3));
+        }
+        return tall;
     }
 
     #bar(context, spans, colour, top, tall) {
@@ -299,6 +313,9 @@ export class Instruments {
             const share = Math.min(1, Math.max(0, (event.clientX - left) / width));
             return this.now_s === null ? null : this.now_s - SPAN_S * (1 - share);
         };
+        this.rowsBox.addEventListener('scroll', () => {
+            this.names.style.transform = `translateY(${-this.rowsBox.scrollTop}px)`;
+        });
         this.area.addEventListener('pointermove', (event) => this.#peekAt(seconds(event)));
         this.area.addEventListener('pointerdown', (event) => this.#peekAt(seconds(event)));
         this.area.addEventListener('pointerleave', () => this.#unpeek());

@@ -16,6 +16,10 @@ const GREYS_KEPT_S = 2.5;
 const FRAMES_KEPT = 1500;
 /** A newer generation takes over when the older one has nothing more to show, or after this, s. */
 const PATIENCE_S = 1.5;
+/** A server that is so far behind what is known here is at another run, s. */
+const OTHER_RUN_S = 2;
+/** So is one that says so many things in a row that are old. */
+const OTHER_RUN_RESULTS = 3;
 
 const greyCanvas = document.createElement('canvas');
 const greyContext = greyCanvas.getContext('2d', { willReadFrequently: true });
@@ -41,29 +45,49 @@ export class Source {
         this.id = id;
         this.number = number;
         this.hop_s = hop_s;
+        this.painter = new Painter();
+        this.picture = null;
+        this.notice = '';
+        this.status = null;
+        this.frames = [];
+        this.paused = false;
+        this.restart();
+    }
+
+    /** Forgets all that is known: another run begins. The last picture stays until there is another. */
+    restart() {
+        this.queue?.clear();
         this.queue = new PictureQueue();
-        this.following = new Following(hop_s);
-        this.history = new History(hop_s);
+        this.following = new Following(this.hop_s);
+        this.history = new History(this.hop_s);
         this.segments = new Segments();
         this.mel = new MelStore(SPAN_S + 10);
         this.meter = new Meter();
-        this.painter = new Painter();
         /** @type {Map<number, PlayoutClock>} by generation; the first is the one that is shown */
         this.clocks = new Map();
         this.generation = null;
         this.waiting_since = null;
-        this.picture = null;
         this.scene = null;
         this.greys = [];
-        this.size = null;
-        this.notice = '';
-        this.status = null;
+        this.size = this.picture ? this.size : null;
         this.has_audio = true;
         this.age_s = null;
         this.behind_s = null;
-        this.frames = [];
-        this.paused = false;
+        this.strays = 0;
         this.dirty = true;
+    }
+
+    /**
+     * @param {object|undefined} newest hop that the server knows of
+     * @returns {boolean} whether the server is at another run than the one known here
+     */
+    isOther(newest) {
+        const known = this.following.newest;
+        if (!known || !newest) {
+            return false;
+        }
+        return newest.generation < known.generation ||
+            (newest.generation === known.generation && newest.t_s < known.t_s - OTHER_RUN_S);
     }
 
     // What comes ------------------------------------------------------------------------------------------
@@ -101,8 +125,14 @@ export class Source {
      * @param {number} now_s
      */
     addResult(result, now_s) {
+        this.strays = this.following.add(result) ? 0 : this.strays + 1;
+        if (this.strays >= OTHER_RUN_RESULTS) {
+            this.restart();
+            this.following.add(result);
+        } else if (this.strays) {
+            return;
+        }
         this.#clock(result.generation)?.result(result.t_s + result.dur_s, now_s);
-        this.following.add(result);
         this.has_audio = result.has_audio;
         this.addHop(result);
     }
