@@ -240,10 +240,10 @@ def test_how_often_a_word_was_seen_is_shown(stand_in: StandIn, visit: Any) -> No
 def test_banners_come_and_go(stand_in: StandIn, visit: Any) -> None:
     opened = visit(stand_in)
     opened.until("window.ovavss.frames('front').length > 10")
-    stand_in.down["model"] = "killed by signal 9"
+    stand_in.down["model"] = "was killed by SIGKILL"
     banner = opened.page.locator(".banner[data-level=bad]")
     banner.wait_for(state="visible")
-    assert banner.inner_text() == "The model is down: killed by signal 9. It is being started again."
+    assert banner.inner_text() == "The model was killed by SIGKILL. It is being started again."
     height = opened.page.locator(".tile-canvas").bounding_box()
     stand_in.down.clear()
     opened.page.locator(".banner[data-level=good]").wait_for(state="visible")
@@ -295,6 +295,8 @@ def test_the_end_of_a_run_is_told(stand_in: StandIn, visit: Any) -> None:
     stand_in.call(stand_in.tell_ended("the recording is over"))
     opened.until("document.querySelector('.banner')?.innerText === 'The run is over: the recording is over.'")
     assert opened.page.locator("#run-text").inner_text() == "ended"
+    assert opened.page.locator(".tile-state").inner_text() == "ended"
+    opened.until("document.querySelector('#now').innerText === 'The run is over'")
 
 
 def test_two_sources_stand_side_by_side(serve: Any, visit: Any) -> None:

@@ -115,7 +115,8 @@ const says = {
         ended = true;
         const reason = oneLine(message.reason ?? '', 200);
         banners.raise('ended', 'note', `The run is over${reason ? `: ${reason}` : ''}.`);
-        showRun();
+        const over = (all) => Object.fromEntries(Object.entries(all ?? {}).map(([id, one]) => [id, { ...one, state: 'done' }]));
+        says.status({ ...status, sources: over(status.sources), nodes: over(status.nodes) });
     },
 };
 
@@ -139,6 +140,9 @@ const feed = new Feed({
     binary: takeBinary,
     state: connected,
     refused: async () => {
+        if (ended) {
+            return false;
+        }
         try {
             return [401, 403].includes((await fetch('status')).status);
         } catch {
@@ -359,8 +363,8 @@ function showNow(at_once = false) {
             add('off-screen sound', '', source);
         }
     }
-    const none = connection !== 'open' ? 'No connection' : ended ? 'The run is over' : waiting ? 'Waiting for a picture'
-        : 'Nothing';
+    const none = ended ? 'The run is over' : connection !== 'open' ? 'No connection'
+        : waiting ? 'Waiting for a picture' : 'Nothing';
     const key = JSON.stringify([...entries.values(), none]);
     if (key === nowShown) {
         return;
@@ -406,7 +410,8 @@ function showNow(at_once = false) {
 function showLevel(line_s, now_ms) {
     const source = sources.get(focus);
     const silent = source?.has_audio === false;
-    const heard = source && line_s !== null && !silent ? source.mel.level(line_s) : null;
+    const still = ended || connection !== 'open' || source?.status?.state === 'lost';
+    const heard = source && line_s !== null && !silent && !still ? source.mel.level(line_s) : null;
     const dbfs = level.meter.next(heard ?? -120, now_ms / 1000);
     const share = Math.max(0, 1 - dbfs / METER_FLOOR_DBFS);
     level.bar.style.transform = `scaleX(${(1 - share).toFixed(3)})`;

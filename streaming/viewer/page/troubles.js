@@ -12,10 +12,11 @@ const NODES = {
 
 const nodeName = (id) => NODES[id] ?? (NODES[id.split(/[.:-]/)[0]] ? `${NODES[id.split(/[.:-]/)[0]]} (${id})` : id);
 
-/** Words and why, as one sentence. */
-function because(words, reason) {
-    const why = oneLine(reason ?? '', 240).replace(/[.\s]+$/, '');
-    return why ? `${words}: ${why}.` : `${words}.`;
+const bare = (words) => oneLine(words ?? '', 240).replace(/[.\s]+$/, '');
+
+/** What happened to a node, as a sentence; `died` goes on from its name, such as "was killed by SIGKILL". */
+function fate(name, died, otherwise) {
+    return `${name} ${bare(died) || otherwise}.`;
 }
 
 /**
@@ -36,14 +37,14 @@ export function troublesOf(status, seen) {
             troubles.push({
                 key: `node:${id}`,
                 level: 'bad',
-                text: `${because(`${name} is down`, node.died)} It is being started again.`,
+                text: `${fate(name, node.died, 'is down')} It is being started again.`,
                 back: `${name} is back.`,
             });
         } else if (node.state === 'failed') {
             troubles.push({
                 key: `node:${id}`,
                 level: 'bad',
-                text: `${because(`${name} has failed`, node.died)} It is not started again.`,
+                text: `${fate(name, node.died, 'has failed')} It is not started again.`,
                 back: `${name} is back.`,
             });
         }
@@ -54,7 +55,7 @@ export function troublesOf(status, seen) {
             troubles.push({
                 key: `source:${id}`,
                 level: 'bad',
-                text: `${because(`${name} is lost`, source.reason)} It is tried again.`,
+                text: `${name} is lost${bare(source.reason) ? `: ${bare(source.reason)}` : ''}. It is tried again.`,
                 back: `${name} is back.`,
             });
         }

@@ -43,13 +43,15 @@ test('a list that cannot be used is told of before it is sent', () => {
 
 test('troubles are told in words', () => {
     const status = {
-        nodes: { model: { state: 'down', died: 'killed by signal 9', restarts: 0 }, feature: { state: 'starting', restarts: 1 },
-            'capture.front': { state: 'failed', died: '' }, recorder: { state: 'starting', restarts: 0 } },
+        nodes: { model: { state: 'down', died: 'was killed by SIGKILL', restarts: 0 }, feature: { state: 'starting', restarts: 1 },
+            'capture-front': { state: 'failed', died: '' }, recorder: { state: 'starting', restarts: 0 } },
         sources: { front: { state: 'lost', reason: 'no answer.' }, back: { state: 'connecting' }, side: { state: 'connecting' } },
     };
     const troubles = troublesOf(status, new Set(['front', 'side']));
-    assert.deepEqual(troubles.map(({ key }) => key), ['node:model', 'node:feature', 'node:capture.front', 'source:front', 'source:side']);
-    assert.equal(troubles[0].text, 'The model is down: killed by signal 9. It is being started again.');
+    assert.deepEqual(troubles.map(({ key }) => key), ['node:model', 'node:feature', 'node:capture-front', 'source:front', 'source:side']);
+    assert.equal(troubles[0].text, 'The model was killed by SIGKILL. It is being started again.');
+    assert.equal(troubles[1].text, 'The feature node is down. It is being started again.');
+    assert.equal(troubles[2].text, 'The capture node (capture-front) has failed. It is not started again.');
     assert.equal(troubles[0].back, 'The model is back.');
     assert.equal(troubles[3].text, 'front is lost: no answer. It is tried again.');
     assert.deepEqual(troublesOf({}, new Set()), []);
