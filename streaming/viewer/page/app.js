@@ -115,8 +115,9 @@ const says = {
         ended = true;
         const reason = oneLine(message.reason ?? '', 200);
         banners.raise('ended', 'note', `The run is over${reason ? `: ${reason}` : ''}.`);
-        const over = (all) => Object.fromEntries(Object.entries(all ?? {}).map(([id, one]) => [id, { ...one, state: 'done' }]));
-        says.status({ ...status, sources: over(status.sources), nodes: over(status.nodes) });
+        const over = (ids, all) => Object.fromEntries(ids.map((id) => [id, { ...all[id], state: 'done' }]));
+        says.status({ ...status, sources: over([...sources.keys()], status.sources ?? {}),
+            nodes: over(Object.keys(status.nodes ?? {}), status.nodes) });
     },
 };
 

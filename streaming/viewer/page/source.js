@@ -78,7 +78,7 @@ export class Source {
     }
 
     /**
-     * @param {object|undefined} newest hop that the server knows of
+     * @param {object|undefined} newest hop that the server knows of, or a result
      * @returns {boolean} whether the server is at another run than the one known here
      */
     isOther(newest) {
@@ -125,14 +125,14 @@ export class Source {
      * @param {number} now_s
      */
     addResult(result, now_s) {
-        this.strays = this.following.add(result) ? 0 : this.strays + 1;
+        this.strays = this.isOther(result) ? this.strays + 1 : 0;
         if (this.strays >= OTHER_RUN_RESULTS) {
             this.restart();
-            this.following.add(result);
         } else if (this.strays) {
             return;
         }
         this.#clock(result.generation)?.result(result.t_s + result.dur_s, now_s);
+        this.following.add(result);
         this.has_audio = result.has_audio;
         this.addHop(result);
     }
