@@ -30,6 +30,7 @@ import numpy as np
 from aiohttp import WSCloseCode, WSMsgType, web
 from numpy.typing import NDArray
 
+from model.avsbench_ov import BASE, NOVEL
 from model.rle import encode_mask
 
 PAGE = Path(__file__).resolve().parents[2] / "streaming" / "viewer" / "page"
@@ -60,8 +61,8 @@ COLUMN_S = 0.02
 HOSTILE = "<img src=x onerror=alert(1)>"
 WORDS = ["drum", "dog", "violin", "church bell", "ball"]
 PRESETS = [
-    {"name": "avsbench-ov", "words": ["airplane", "baby", "bell", "bird", "boat", "dog", "drum", "violin"]},
-    {"name": "audioset", "words": [f"noun {number}" for number in range(400)]},
+    {"name": "avsbench-ov", "words": [*BASE, *NOVEL]},
+    {"name": "audioset", "words": [f"noun {number}" for number in range(201)]},
 ]
 
 
@@ -202,9 +203,9 @@ class Discs:
 
 
 class Film:
-    """A film with the results of a run over it, again and again."""
+    """A film with the results of a run over it, again and again, from a moment of it on."""
 
-    def __init__(self, film: Path, results: Path) -> None:
+    def __init__(self, film: Path, results: Path, from_s: float = 0) -> None:
         import av
 
         from model.rle import decode_mask
@@ -213,7 +214,7 @@ class Film:
         with av.open(str(film)) as container:
             frames = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
             rate = float(container.streams.video[0].average_rate or FPS)
-        self.length_s = len(frames) / rate
+        self.length_s, self.from_s = len(frames) / rate, from_s
         self.size = frames[0].shape[:2]
         wanted = [
             frames[min(len(frames) - 1, round(n / FPS * rate))] for n in range(int(self.length_s * FPS))
@@ -241,10 +242,12 @@ class Film:
 
     def _at(self, t_s: float) -> tuple[list[Thing], bool]:
         """What the result says that covers a moment."""
-        return self._results.get(math.ceil((t_s % self.length_s) / self._hop_s - 1e-6), ([], False))
+        return self._results.get(
+            math.ceil(((t_s + self.from_s) % self.length_s) / self._hop_s - 1e-6), ([], False)
+        )
 
     def jpeg(self, frame: int) -> bytes:
-        return self._jpegs[frame % len(self._jpegs)]
+        return self._jpegs[(frame + round(self.from_s * FPS)) % len(self._jpegs)]
 
     def things(self, t_s: float) -> list[Thing]:
         return self._at(t_s)[0]
@@ -253,7 +256,7 @@ class Film:
         return self._at(t_s)[1]
 
     def sound(self, t_s: float, samples: int) -> NDArray[np.int16]:
-        first = round((t_s % self.length_s) * RATE_HZ)
+        first = round(((t_s + self.from_s) % self.length_s) * RATE_HZ)
         return np.take(self._sound, range(first, first + samples), mode="wrap")
 
 

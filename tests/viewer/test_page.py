@@ -209,8 +209,8 @@ def test_other_words_are_sent_and_shown(stand_in: StandIn, visit: Any) -> None:
     opened.page.get_by_role("button", name="Remove dog").click()
     opened.until("document.querySelector('#words-count').textContent === '5'")
     assert stand_in.words == [word for word in [*WORDS, "wind chime"] if word != "dog"]
-    opened.page.get_by_role("button", name="AVSBench-OV (8)").click()
-    opened.until("document.querySelector('#words-count').textContent === '8'")
+    opened.page.get_by_role("button", name="AVSBench-OV (70)").click()
+    opened.until("document.querySelector('#words-count').textContent === '70'")
     opened.page.get_by_role("button", name="Back to the list before").click()
     opened.until("document.querySelector('#words-count').textContent === '5'")
 

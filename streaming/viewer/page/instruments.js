@@ -7,6 +7,8 @@ import { SPAN_S } from './history.js';
 import { AMBER, INK, WHITE, clockText, css, mix, trackColour } from './look.js';
 
 const PEEK_WAIT_MS = 140;
+/** How long the frame stays after a touch. */
+const TOUCHED_MS = 5000;
 const TICK_S = 30;
 /** How much closer than usual rows may stand. */
 const CLOSEST = 0.62;
@@ -318,7 +320,14 @@ export class Instruments {
         });
         this.area.addEventListener('pointermove', (event) => this.#peekAt(seconds(event)));
         this.area.addEventListener('pointerdown', (event) => this.#peekAt(seconds(event)));
-        this.area.addEventListener('pointerleave', () => this.#unpeek());
+        this.area.addEventListener('pointerleave', ({ pointerType }) => {
+            if (pointerType === 'mouse') {
+                this.#unpeek();
+            } else {
+                clearTimeout(this.leaveTimer); // a finger is taken away to look
+                this.leaveTimer = setTimeout(() => this.#unpeek(), TOUCHED_MS);
+            }
+        });
         this.area.addEventListener('blur', () => this.#unpeek());
         this.area.addEventListener('keydown', (event) => {
             const step_s = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 }[event.key];
@@ -338,6 +347,7 @@ export class Instruments {
             return;
         }
         this.peeked_s = line_s;
+        clearTimeout(this.leaveTimer);
         const { generation, t_s } = this.#tell();
         this.peek.hidden = false;
         this.cursor.hidden = false;

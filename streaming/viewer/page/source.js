@@ -115,7 +115,7 @@ export class Source {
         clock.picture(t_s, now_s);
         const picture = { generation, t_s, jpeg, bitmap: null, grey: null, state: 'waiting' };
         this.queue.add(picture);
-        if (this.queue.pictures.at(-1) === picture && !document.hidden) {
+        if (this.queue.pictures.at(-1) === picture && !document.hidden && !this.paused) {
             this.#decode(picture);
         }
     }
@@ -244,7 +244,8 @@ export class Source {
     }
 
     #decodeAhead(t_s) {
-        for (const picture of this.queue.pictures) {
+        const first = Math.max(0, this.queue.at(this.generation, t_s));
+        for (const picture of this.queue.pictures.slice(first)) {
             if (picture.generation === this.generation && picture.t_s > t_s + DECODE_AHEAD_S) {
                 break;
             }

@@ -59,6 +59,14 @@ test('results are there before their hop is shown, and the picture is not far be
     }
 });
 
+test('longer hops are waited for as well', () => {
+    const random = dice(5);
+    const shown = play(new PlayoutClock(1), { seconds: 60, hop_s: 1, latency: () => 0.2 + 0.3 * random() });
+    const steady = shown.filter(({ now_s }) => now_s > 15);
+    assert.ok(steady.filter((one) => one.late).length / steady.length < 0.03);
+    assert.ok(steady.every(({ t_s, now_s }) => now_s - t_s < 1.8));
+});
+
 test('the clock never goes back, and its pace is even', () => {
     const random = dice(3);
     const shown = play(new PlayoutClock(0.5), { seconds: 40, latency: () => 0.1 + 0.2 * random() });
