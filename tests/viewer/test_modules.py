@@ -111,7 +111,7 @@ def test_elements_that_scripts_look_for_are_in_the_page() -> None:
     ids = re.findall(r'\bid="([\w-]+)"', text)
     assert len(ids) == len(set(ids))
     for script in PAGE.glob("*.js"):
-        if script.name == "token.js":
+        if script.name == "token.js":  # of the other document
             continue
         for name in re.findall(r"find\('#([\w-]+)", script.read_text(encoding="utf-8")):
             assert name in ids, f"{script.name}: #{name}"

@@ -14,6 +14,8 @@ const KEPT_S = 14;
 const MOST_RESULTS = 240;
 /** Two times are the same moment, s. */
 const SAME_S = 1e-3;
+/** A picture so near to a sighting shows the object where it was seen, s. */
+const NEAR_S = 0.1;
 /** Sightings further apart than so many hops are two appearances. */
 const HOPS_APART = 2.2;
 /** A path that misses the other sighting by more than this share of the picture's width is not believed. */
@@ -113,11 +115,15 @@ export class Following {
      * @param {() => boolean} goOn whether there is time for another object
      */
     learn(result, pictures, goOn = () => true) {
-        const own = pictures.find(({ t_s }) => Math.abs(t_s - result.frame_t_s) < SAME_S);
+        const own = nearest(pictures, result.frame_t_s);
         if (!own) {
+            for (const sighting of result.sightings.values()) {
+                sighting.template ??= null;
+            }
             result.learnt = true;
             return;
         }
+        const until_s = Math.max(own.t_s, result.frame_t_s) + SAME_S;
         const scale = own.grey.width / result.width;
         for (const [id, after] of result.sightings) {
             if (after.template !== undefined) {
@@ -129,7 +135,7 @@ export class Following {
             after.template = templateOf(own.grey, after.cutout, scale);
             const before = this.#sighting(id, after.t_s - SAME_S, -1);
             const from_s = before ? before.t_s : after.t_s - this.hop_s - SAME_S;
-            const between = pictures.filter(({ t_s }) => t_s >= from_s - SAME_S && t_s <= after.t_s + SAME_S);
+            const between = pictures.filter(({ t_s }) => t_s >= from_s - SAME_S && t_s <= until_s);
             after.path = pathBetween(before, after, between, scale);
         }
         result.learnt = true;
@@ -231,6 +237,9 @@ export class Following {
             const [vx, vy] = this.#velocity(id, before);
             return placed(before, before.x + vx * reach_s, before.y + vy * reach_s);
         }
+        if (after.template === undefined && after.t_s - t_s > NEAR_S) {
+            return null; // it has just begun to sound, and where it was before is not known yet
+        }
         const [x, y] = (after.path && onPath(after.path, t_s)) ?? [after.x, after.y];
         return placed(after, x, y);
     }
@@ -291,6 +300,18 @@ function sightingOf(track, result) {
         template: undefined,
         path: null,
     };
+}
+
+/** The picture nearest to a moment, if it is near. */
+function nearest(pictures, wanted_s) {
+    let found = null;
+    for (const picture of pictures) {
+        const off_s = Math.abs(picture.t_s - wanted_s);
+        if (off_s < NEAR_S && (!found || off_s < Math.abs(found.t_s - wanted_s))) {
+            found = picture;
+        }
+    }
+    return found;
 }
 
 function placed({ cutout: { width, height }, shape }, x, y) {

@@ -92,14 +92,38 @@ export class Tile {
     }
 
     /**
-     * @param {boolean} enlarged
-     * @param {boolean} several whether there is another to go to
+     * @param {{enlarged: boolean, focused: boolean, several: boolean, mode: 'grid'|'one'}} place `focused`: its
+     *     sound is shown; `several`: there is another source to go to
      */
-    arrange(enlarged, several) {
-        this.root.dataset.enlarged = String(enlarged);
+    arrange({ enlarged, focused, several, mode }) {
         const { id } = this.source;
+        this.root.dataset.enlarged = String(enlarged);
+        this.root.dataset.focus = String(focused);
+        this.still.hidden = mode === 'grid' || enlarged;
         this.open.hidden = !several;
         this.open.setAttribute('aria-label', enlarged ? `Back to all sources, from ${id}` : `Enlarge ${id}`);
+    }
+
+    /** Fetches the newest picture, for a tile that is small. */
+    async refreshStill() {
+        const { newest } = this.source.following;
+        if (!newest) {
+            return;
+        }
+        const { generation, frame_t_s } = newest;
+        const query = new URLSearchParams({ source: this.source.id, generation, t_s: frame_t_s.toFixed(3) });
+        let found = null;
+        try {
+            const answer = await fetch(`frame?${query}`);
+            found = answer.ok ? await answer.blob() : null;
+        } catch {
+            found = null; // the next one may come
+        }
+        if (found) {
+            const before = this.still.src;
+            this.still.src = URL.createObjectURL(found);
+            this.still.onload = () => before.startsWith('blob:') && URL.revokeObjectURL(before);
+        }
     }
 
     /** Figures change once a second, so that they can be read. */

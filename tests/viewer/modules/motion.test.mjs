@@ -150,3 +150,24 @@ test('a mask follows an object that has just begun to sound', () => {
     following.learn(following.results[1], pictures);
     near(middle(following.at(0, 9.52).tracks[0])[0], place(9.52)[0], 0.02 * W);
 });
+
+test('an object that has just begun to sound is drawn where it is known to be, and not before that is known', () => {
+    const following = new Following(HOP);
+    following.add(result(9.5, null));
+    following.add(result(10, [200, 100]));
+    assert.deepEqual(following.at(0, 9.6).tracks, []);
+    near(middle(following.at(0, 9.92).tracks[0])[0], 200, 1);
+    following.learn(following.results[1], []); // there are no pictures to find it in
+    near(middle(following.at(0, 9.6).tracks[0])[0], 200, 1);
+});
+
+test('of pictures that are few the nearest will do', () => {
+    const following = new Following(HOP);
+    const place = (t_s) => [100 + 100 * (t_s - 9.5), 150];
+    const pictures = [9.52, 9.6, 9.68, 9.76, 9.84, 9.92]
+        .map((t_s) => ({ t_s, grey: scene(192, 108, place(t_s)[0] * 0.3, 45, 12) }));
+    following.add(result(9.5, null));
+    following.add(result(10, place(9.96)));
+    following.learn(following.results[1], pictures);
+    near(middle(following.at(0, 9.6).tracks[0])[0], place(9.6)[0], 0.02 * W);
+});
