@@ -43,7 +43,9 @@ const banners = new Banners(find('#banners'));
 const sound = new Sound();
 const level = new Level();
 const instruments = new Instruments(find('#instruments'), { theme, threshold: () => settings.threshold });
-const vocabulary = new Vocabulary(find('#vocabulary'), (words) => feed.request({ type: 'vocabulary.set', words }));
+const vocabulary = new Vocabulary(find('#vocabulary'), (words) =>
+    feed.request({ type: 'vocabulary.set', words }),
+);
 
 // What the server says ----------------------------------------------------------------------------------------
 
@@ -154,7 +156,12 @@ function connected(state, wait_ms) {
     } else if (state === 'lost' && !run.ended) {
         const wait = Math.max(1, Math.round(wait_ms / 1000));
         const again = { label: 'Try now', act: () => feed.now() };
-        banners.raise('connection', 'bad', `The page has lost the pipeline. It tries again in ${wait} s.`, again);
+        banners.raise(
+            'connection',
+            'bad',
+            `The page has lost the pipeline. It tries again in ${wait} s.`,
+            again,
+        );
     } else if (state === 'refused') {
         banners.drop('connection');
         find('#token-sheet').showModal();
@@ -203,7 +210,12 @@ function arrange(mode, id) {
     find('#grid').hidden = !several;
     find('#grid').setAttribute('aria-pressed', String(run.mode === 'grid'));
     for (const [name, tile] of run.tiles) {
-        tile.arrange({ enlarged: run.mode === 'one' && name === id, focused: name === id, several, mode: run.mode });
+        tile.arrange({
+            enlarged: run.mode === 'one' && name === id,
+            focused: name === id,
+            several,
+            mode: run.mode,
+        });
     }
     find('#sound-of').textContent = several ? id : '';
     instruments.show(focused());
@@ -313,7 +325,8 @@ function nextTheme() {
 }
 
 function set(name, value) {
-    settings[name] = typeof value === 'number' ? Math.min(1, Math.max(0, Math.round(value * 100) / 100)) : value;
+    settings[name] =
+        typeof value === 'number' ? Math.min(1, Math.max(0, Math.round(value * 100) / 100)) : value;
     saveSettings(settings);
     useSettings();
 }
@@ -373,7 +386,17 @@ const hook = Object.freeze({
         const { connection, mode, focus, paused, ended, status } = run;
         const heard = { sound: sound.on, heard_s: sound.heard_s };
         const words = { words: vocabulary.words, seen: vocabulary.seen };
-        return structuredClone({ connection, mode, focus, paused, ended, status, settings, ...heard, ...words });
+        return structuredClone({
+            connection,
+            mode,
+            focus,
+            paused,
+            ended,
+            status,
+            settings,
+            ...heard,
+            ...words,
+        });
     },
 });
 Object.defineProperty(window, 'ovavss', { value: hook });

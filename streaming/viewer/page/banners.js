@@ -18,7 +18,10 @@ export class Banners {
      */
     raise(key, level, text, button = null) {
         let banner = this.shown.get(key);
-        if (banner && (banner.dataset.level !== level || Boolean(banner.querySelector('button')) !== Boolean(button))) {
+        if (
+            banner &&
+            (banner.dataset.level !== level || Boolean(banner.querySelector('button')) !== Boolean(button))
+        ) {
             this.drop(key);
             banner = undefined;
         }

@@ -61,7 +61,9 @@ export function listen(acts) {
         find(selector).addEventListener('click', act);
     }
     for (const name of SLIDERS) {
-        find(`#${name}`).addEventListener('input', ({ target }) => acts.set(name, Number(target.value) / 100));
+        find(`#${name}`).addEventListener('input', ({ target }) =>
+            acts.set(name, Number(target.value) / 100),
+        );
     }
     find('#all').addEventListener('change', ({ target }) => acts.set('all', target.checked));
     find('#help-sheet').addEventListener('click', ({ target, currentTarget }) => {

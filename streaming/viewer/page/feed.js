@@ -34,7 +34,11 @@ export function decodeBinary(buffer) {
         return null;
     }
     const view = new DataView(buffer);
-    const place = { number: view.getUint8(1), generation: view.getUint32(4, true), t_s: view.getFloat64(12, true) };
+    const place = {
+        number: view.getUint8(1),
+        generation: view.getUint32(4, true),
+        t_s: view.getFloat64(12, true),
+    };
     if (!Number.isFinite(place.t_s)) {
         return null;
     }
@@ -42,7 +46,12 @@ export function decodeBinary(buffer) {
     switch (view.getUint8(0)) {
         case PICTURE:
             return rest
-                ? { kind: 'picture', ...place, seq: view.getUint32(8, true), jpeg: new Uint8Array(buffer, HEADER_BYTES) }
+                ? {
+                      kind: 'picture',
+                      ...place,
+                      seq: view.getUint32(8, true),
+                      jpeg: new Uint8Array(buffer, HEADER_BYTES),
+                  }
                 : null;
         case SOUND: {
             const channels = view.getUint8(2);
@@ -50,7 +59,13 @@ export function decodeBinary(buffer) {
             if (!channels || !rate_hz || rest % (2 * channels)) {
                 return null;
             }
-            return { kind: 'sound', ...place, channels, rate_hz, samples: new Int16Array(buffer, HEADER_BYTES) };
+            return {
+                kind: 'sound',
+                ...place,
+                channels,
+                rate_hz,
+                samples: new Int16Array(buffer, HEADER_BYTES),
+            };
         }
         case MEL: {
             const bands = view.getUint8(2);
@@ -59,7 +74,14 @@ export function decodeBinary(buffer) {
             if (!bands || rest !== bands * columns || !(column_s > 0 && column_s < 10)) {
                 return null;
             }
-            return { kind: 'mel', ...place, bands, columns, column_s, levels: new Uint8Array(buffer, HEADER_BYTES) };
+            return {
+                kind: 'mel',
+                ...place,
+                bands,
+                columns,
+                column_s,
+                levels: new Uint8Array(buffer, HEADER_BYTES),
+            };
         }
         default:
             return null;

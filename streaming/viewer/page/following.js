@@ -67,8 +67,10 @@ export class Following {
      * @returns {boolean} false where it is older than what is here
      */
     add(result) {
-        if (result.generation < this.generation || (this.newest && result.generation === this.generation &&
-            result.frame_t_s < this.newest.frame_t_s)) {
+        if (
+            result.generation < this.generation ||
+            (this.newest && result.generation === this.generation && result.frame_t_s < this.newest.frame_t_s)
+        ) {
             return false;
         }
         if (result.generation > this.generation) {
@@ -82,7 +84,11 @@ export class Following {
             if (sighting) {
                 sightings.set(track.id, sighting);
             }
-            this.labels.set(track.id, { label: track.label, p: track.p, revision: result.vocabulary_revision });
+            this.labels.set(track.id, {
+                label: track.label,
+                p: track.p,
+                revision: result.vocabulary_revision,
+            });
         }
         this.results.push({ ...result, end_s: result.t_s + result.dur_s, sightings, learnt: false });
         while (this.results.length > MOST_RESULTS || this.results[0].frame_t_s < result.frame_t_s - KEPT_S) {
@@ -290,16 +296,18 @@ function sightingOf(track, result) {
     } catch {
         return null; // a damaged mask is no mask; the name is still in the list
     }
-    return cutout && {
-        t_s: result.frame_t_s,
-        track,
-        cutout,
-        x: cutout.x + cutout.width / 2,
-        y: cutout.y + cutout.height / 2,
-        shape: shapeOf(cutout),
-        template: undefined,
-        path: null,
-    };
+    return (
+        cutout && {
+            t_s: result.frame_t_s,
+            track,
+            cutout,
+            x: cutout.x + cutout.width / 2,
+            y: cutout.y + cutout.height / 2,
+            shape: shapeOf(cutout),
+            template: undefined,
+            path: null,
+        }
+    );
 }
 
 /** The picture nearest to a moment, if it is near. */
@@ -328,13 +336,25 @@ function placed({ cutout: { width, height }, shape }, x, y) {
  */
 function pathBetween(before, after, pictures, scale) {
     const width = pictures.length ? pictures[0].grey.width / scale : 0;
-    const forth = before?.template ? follow(before.template, pictures.slice(1).map(({ grey }) => grey)) : [];
+    const forth = before?.template
+        ? follow(
+              before.template,
+              pictures.slice(1).map(({ grey }) => grey),
+          )
+        : [];
     const whole = before && forth.length === pictures.length - 1 && forth.length > 0;
     const reversed = pictures.slice(0, -1).reverse();
-    const back = after.template ? follow(after.template, reversed.map(({ grey }) => grey)) : [];
+    const back = after.template
+        ? follow(
+              after.template,
+              reversed.map(({ grey }) => grey),
+          )
+        : [];
     const at = (sighting, shift) => ({ x: sighting.x + shift.dx / scale, y: sighting.y + shift.dy / scale });
     if (!before) {
-        const path = back.map((shift, index) => ({ t_s: reversed[index].t_s, ...at(after, shift) })).reverse();
+        const path = back
+            .map((shift, index) => ({ t_s: reversed[index].t_s, ...at(after, shift) }))
+            .reverse();
         return [...path, { t_s: after.t_s, x: after.x, y: after.y }];
     }
     const span_s = after.t_s - before.t_s;

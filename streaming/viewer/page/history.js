@@ -21,7 +21,9 @@ export class History {
      */
     add(hop, place) {
         const end_s = place(hop.generation, hop.t_s + hop.dur_s);
-        const known = this.hops.findLastIndex(({ generation, seq }) => generation === hop.generation && seq === hop.seq);
+        const known = this.hops.findLastIndex(
+            ({ generation, seq }) => generation === hop.generation && seq === hop.seq,
+        );
         const kept = {
             generation: hop.generation,
             seq: hop.seq,
@@ -60,7 +62,10 @@ export class History {
      * @returns {object|null}
      */
     at(line_s) {
-        return this.hops.findLast(({ from_s, end_s }) => from_s <= line_s + 1e-3 && line_s < end_s - 1e-3) ?? null;
+        return (
+            this.hops.findLast(({ from_s, end_s }) => from_s <= line_s + 1e-3 && line_s < end_s - 1e-3) ??
+            null
+        );
     }
 
     /**
@@ -82,7 +87,14 @@ export class History {
                     continue;
                 }
                 if (!rows.has(key)) {
-                    rows.set(key, { key, id, name: this.names.get(key), sounds: false, spans: [], total_s: 0 });
+                    rows.set(key, {
+                        key,
+                        id,
+                        name: this.names.get(key),
+                        sounds: false,
+                        spans: [],
+                        total_s: 0,
+                    });
                 }
                 const row = rows.get(key);
                 row.spans.push({ from_s, end_s, sounding });

@@ -13,8 +13,24 @@ const TICK_S = 30;
 /** How much closer than usual rows may stand. */
 const CLOSEST = 0.62;
 const RAMPS = {
-    dark: [[16, 18, 24], [34, 32, 74], [92, 60, 150], [196, 78, 96], [255, 150, 40], [255, 214, 110], [255, 250, 235]],
-    light: [[250, 250, 252], [222, 222, 242], [172, 160, 224], [126, 92, 190], [150, 50, 110], [120, 30, 40], [40, 16, 20]],
+    dark: [
+        [16, 18, 24],
+        [34, 32, 74],
+        [92, 60, 150],
+        [196, 78, 96],
+        [255, 150, 40],
+        [255, 214, 110],
+        [255, 250, 235],
+    ],
+    light: [
+        [250, 250, 252],
+        [222, 222, 242],
+        [172, 160, 224],
+        [126, 92, 190],
+        [150, 50, 110],
+        [120, 30, 40],
+        [40, 16, 20],
+    ],
 };
 /** Levels of sound below this share of the scale are ground, so that hiss stays dark. */
 const GROUND = 0.16;
@@ -171,14 +187,24 @@ export class Instruments {
         const scale = this.width / across;
         context.imageSmoothingEnabled = true;
         // The sheet is a ring: what is shown lies on it in one piece or in two.
-        for (let from = Math.max(0, first); from < last; ) {
+        for (let from = Math.max(0, first); from < last;) {
             const ring = from % mel.size;
             const length = Math.min(last - from, mel.size - ring);
             if (length <= 0.01) {
                 from += 0.01;
                 continue;
             }
-            context.drawImage(this.sheet, ring, 0, length, BANDS, (from - first) * scale, 0, length * scale, height);
+            context.drawImage(
+                this.sheet,
+                ring,
+                0,
+                length,
+                BANDS,
+                (from - first) * scale,
+                0,
+                length * scale,
+                height,
+            );
             from += length;
         }
         this.#ticks(context, height);
@@ -208,11 +234,13 @@ export class Instruments {
     /** More rows than there is room for are drawn closer, and only then scrolled. */
     #rowHeight(count) {
         const usual = this.outside.clientHeight || 28;
-        const tall = Math.round(Math.max(CLOSEST * usual, Math.min(usual, this.rowsBox.clientHeight / Math.max(1, count))));
+        const tall = Math.round(
+            Math.max(CLOSEST * usual, Math.min(usual, this.rowsBox.clientHeight / Math.max(1, count))),
+        );
         if (tall !== this.tall) {
             this.tall = tall;
             this.names.style.setProperty('--tall', `${tall}px`);
-            this.names.style.setProperty('--scale', (Math.min(1, tall / usual + 0.12)).toFixed(3));
+            this.names.style.setProperty('--scale', Math.min(1, tall / usual + 0.12).toFixed(3));
         }
         return tall;
     }
@@ -243,7 +271,13 @@ export class Instruments {
                     context.strokeStyle = css(mix(colour, INK, 0.5));
                     context.lineWidth = 1;
                     context.beginPath();
-                    context.roundRect(left + 0.5, top + inset + 0.5, Math.max(1, right - left - 1), tall - 2 * inset - 1, 3.5);
+                    context.roundRect(
+                        left + 0.5,
+                        top + inset + 0.5,
+                        Math.max(1, right - left - 1),
+                        tall - 2 * inset - 1,
+                        3.5,
+                    );
                     context.stroke();
                 }
             }

@@ -90,7 +90,9 @@ export function clockText(t_s) {
  * @returns {string}
  */
 export function oneLine(text, longest = 200) {
-    const line = String(text ?? '').replace(/[\p{C}\p{Z}]+/gu, ' ').trim();
+    const line = String(text ?? '')
+        .replace(/[\p{C}\p{Z}]+/gu, ' ')
+        .trim();
     const signs = [...line];
     return signs.length <= longest ? line : `${signs.slice(0, longest).join('').trimEnd()}…`;
 }

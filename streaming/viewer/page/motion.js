@@ -50,11 +50,22 @@ export function templateOf(grey, cutout, scale) {
     const right = Math.ceil((cutout.x + cutout.width) * scale) + RING;
     const bottom = Math.ceil((cutout.y + cutout.height) * scale) + RING;
     const near = (x, y) => {
-        for (const [ox, oy] of [[0, 0], [RING, 0], [-RING, 0], [0, RING], [0, -RING]]) {
+        for (const [ox, oy] of [
+            [0, 0],
+            [RING, 0],
+            [-RING, 0],
+            [0, RING],
+            [0, -RING],
+        ]) {
             const column = Math.floor((x + 0.5 + ox) / scale) - cutout.x;
             const row = Math.floor((y + 0.5 + oy) / scale) - cutout.y;
-            if (column >= 0 && row >= 0 && column < cutout.width && row < cutout.height &&
-                cutout.pixels[row * cutout.width + column]) {
+            if (
+                column >= 0 &&
+                row >= 0 &&
+                column < cutout.width &&
+                row < cutout.height &&
+                cutout.pixels[row * cutout.width + column]
+            ) {
                 return true;
             }
         }
@@ -121,7 +132,10 @@ export function findShift(template, grey, expected) {
             best = { dx, dy, cost };
         }
     };
-    for (const [reach, step] of [[REACH, 2], [1, 1]]) {
+    for (const [reach, step] of [
+        [REACH, 2],
+        [1, 1],
+    ]) {
         const { dx, dy } = best;
         for (let down = -reach; down <= reach; down += step) {
             for (let across = -reach; across <= reach; across += step) {
@@ -139,7 +153,9 @@ export function findShift(template, grey, expected) {
     }
     const part = (before, after) => {
         const bend = before + after - 2 * here;
-        return Number.isFinite(bend) && bend > 1e-6 ? Math.min(0.5, Math.max(-0.5, (before - after) / (2 * bend))) : 0;
+        return Number.isFinite(bend) && bend > 1e-6
+            ? Math.min(0.5, Math.max(-0.5, (before - after) / (2 * bend)))
+            : 0;
     };
     return { dx: dx + part(at(dx - 1, dy), at(dx + 1, dy)), dy: dy + part(at(dx, dy - 1), at(dx, dy + 1)) };
 }

@@ -53,18 +53,25 @@ export class Painter {
         }
         const scale = [area.width / frame.width, area.height / frame.height];
         const faint = (track) => track.silent || track.sounding < frame.view.threshold;
-        const shown = frame.tracks.filter((track) => frame.view.all || !faint(track)).map((track) => {
-            const [x, y, width, height] = track.box;
-            const outlines = this.#outlinesOf(track.shape);
-            const [cx, cy] = centreOf(outlines);
-            return {
-                track,
-                faint: faint(track),
-                path: pathOf(outlines, x * scale[0], y * scale[1], width * scale[0], height * scale[1]),
-                around: { x: x * scale[0], y: y * scale[1], width: width * scale[0], height: height * scale[1] },
-                centre: [x + cx * width, y + cy * height],
-            };
-        });
+        const shown = frame.tracks
+            .filter((track) => frame.view.all || !faint(track))
+            .map((track) => {
+                const [x, y, width, height] = track.box;
+                const outlines = this.#outlinesOf(track.shape);
+                const [cx, cy] = centreOf(outlines);
+                return {
+                    track,
+                    faint: faint(track),
+                    path: pathOf(outlines, x * scale[0], y * scale[1], width * scale[0], height * scale[1]),
+                    around: {
+                        x: x * scale[0],
+                        y: y * scale[1],
+                        width: width * scale[0],
+                        height: height * scale[1],
+                    },
+                    centre: [x + cx * width, y + cy * height],
+                };
+            });
         shown.sort((a, b) => Number(b.faint) - Number(a.faint) || a.track.id - b.track.id);
         for (const one of shown) {
             paintMask(context, one, style, frame.view.opacity);
@@ -78,8 +85,12 @@ export class Painter {
         if (frame.offscreen) {
             taken.push(paintPill(context, 'offscreen sound', WHITE, style, area, taken.slice(1), true));
         }
-        const within = { x: style.pad / 2, y: style.pad / 2, width: area.width - style.pad,
-            height: area.height - strip - style.pad };
+        const within = {
+            x: style.pad / 2,
+            y: style.pad / 2,
+            width: area.width - style.pad,
+            height: area.height - strip - style.pad,
+        };
         for (const one of shown) {
             const others = shown.filter((other) => other !== one).map((other) => other.around);
             taken.push(this.#paintPlate(context, one, style, area, within, taken, others));
@@ -88,8 +99,12 @@ export class Painter {
         context.restore();
         this.#forget(shown);
         return shown.map(({ track, centre }) => ({
-            id: track.id, label: track.label, sounding: track.sounding, silent: track.silent,
-            box: [...track.box], centre,
+            id: track.id,
+            label: track.label,
+            sounding: track.sounding,
+            silent: track.silent,
+            box: [...track.box],
+            centre,
         }));
     }
 
@@ -115,8 +130,12 @@ export class Painter {
         const colour = trackColour(track.id);
         const { text, pad } = style;
         context.font = `400 ${text}px ${FONT}`;
-        const percent = track.p === null || faint ? (faint && track.silent ? 'silent' : '')
-            : `${Math.round(100 * track.p)} %`;
+        const percent =
+            track.p === null || faint
+                ? faint && track.silent
+                    ? 'silent'
+                    : ''
+                : `${Math.round(100 * track.p)} %`;
         const percentWidth = percent ? context.measureText(percent).width + pad : 0;
         context.font = `600 ${text}px ${FONT}`;
         const room = Math.max(text, Math.min((2 * area.width) / 3, 20 * text) - percentWidth);
@@ -134,7 +153,14 @@ export class Painter {
         // A shadow in two steps: a blurred one costs more than all the rest where there is no GPU.
         context.fillStyle = css([0, 0, 0], 0.13);
         for (const grown of [pad * 0.5, pad * 0.25]) {
-            rounded(context, box.x - grown, box.y - grown + pad / 4, box.width + 2 * grown, box.height + 2 * grown, pad);
+            rounded(
+                context,
+                box.x - grown,
+                box.y - grown + pad / 4,
+                box.width + 2 * grown,
+                box.height + 2 * grown,
+                pad,
+            );
             context.fill();
         }
         context.fillStyle = css(INK, 0.84);
@@ -208,8 +234,12 @@ function paintMask(context, { track, path, faint }, style, opacity) {
 
 /** A line with a dot that ties a plate to its object when it could not be put beside it. */
 function paintLeader(context, box, around, centre, colour, style, area) {
-    const near = { x: box.x - box.height, y: box.y - box.height, width: box.width + 2 * box.height,
-        height: 3 * box.height };
+    const near = {
+        x: box.x - box.height,
+        y: box.y - box.height,
+        width: box.width + 2 * box.height,
+        height: 3 * box.height,
+    };
     if (overlap(near, around)) {
         return;
     }
@@ -261,7 +291,12 @@ function paintPill(context, words, colour, style, area, taken, speaker = false) 
     context.font = `500 ${size}px ${FONT}`;
     const line = fitting(context, words, area.width - 2 * (side + style.pad) - icon);
     const width = context.measureText(line).width + icon + 2 * side;
-    const box = { x: speaker ? style.pad : (area.width - width) / 2, y: style.pad, width, height: size + 1.4 * style.pad };
+    const box = {
+        x: speaker ? style.pad : (area.width - width) / 2,
+        y: style.pad,
+        width,
+        height: size + 1.4 * style.pad,
+    };
     while (taken.some((other) => overlap(box, other) > 0)) {
         box.y += box.height + style.pad / 2;
     }
@@ -284,7 +319,14 @@ function paintSpeaker(context, x, y, size) {
     context.scale(size, size);
     context.fillStyle = context.strokeStyle = css(AMBER);
     context.beginPath();
-    for (const point of [[0.02, 0.34], [0.22, 0.34], [0.48, 0.1], [0.48, 0.9], [0.22, 0.66], [0.02, 0.66]]) {
+    for (const point of [
+        [0.02, 0.34],
+        [0.22, 0.34],
+        [0.48, 0.1],
+        [0.48, 0.9],
+        [0.22, 0.66],
+        [0.02, 0.66],
+    ]) {
         context.lineTo(...point);
     }
     context.fill();

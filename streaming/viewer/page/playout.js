@@ -183,8 +183,11 @@ export class PictureQueue {
     /** @param {Picture} picture */
     add(picture) {
         const last = this.pictures[this.pictures.length - 1];
-        if (last && (picture.generation < last.generation ||
-            (picture.generation === last.generation && picture.t_s <= last.t_s))) {
+        if (
+            last &&
+            (picture.generation < last.generation ||
+                (picture.generation === last.generation && picture.t_s <= last.t_s))
+        ) {
             return; // what is no newer than what is here is not wanted
         }
         this.pictures.push(picture);
@@ -203,7 +206,10 @@ export class PictureQueue {
         let found = -1;
         for (let index = 0; index < this.pictures.length; index += 1) {
             const picture = this.pictures[index];
-            if (picture.generation > generation || (picture.generation === generation && picture.t_s > t_s + 1e-4)) {
+            if (
+                picture.generation > generation ||
+                (picture.generation === generation && picture.t_s > t_s + 1e-4)
+            ) {
                 break;
             }
             found = index;

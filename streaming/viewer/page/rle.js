@@ -92,7 +92,7 @@ export function decodeMask(counts, height, width) {
     const pixels = new Uint8Array(cut.width * cut.height);
     for (let index = 1, start = runs[0]; index < runs.length; index += 2) {
         const end = start + runs[index];
-        for (let at = start; at < end; ) {
+        for (let at = start; at < end;) {
             const column = Math.floor(at / height);
             const stop = Math.min(end, (column + 1) * height);
             let place = (at - column * height - top) * cut.width + column - left;

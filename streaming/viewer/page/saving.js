@@ -16,7 +16,9 @@ function save(blob, name) {
 }
 
 function nameOf(source, ending) {
-    const t = clockText(source.picture?.t_s ?? 0).replaceAll(':', 'm').replace('.', 's');
+    const t = clockText(source.picture?.t_s ?? 0)
+        .replaceAll(':', 'm')
+        .replace('.', 's');
     return `${source.id}-${t}.${ending}`;
 }
 

@@ -182,8 +182,22 @@ function closed(field) {
 // from which side the outline comes and to which it goes, the inside on its right. 0 upper, 1 right, 2 lower,
 // 3 left.
 const STEPS = [
-    [], [0, 3], [1, 0], [1, 3], [2, 1], [0, 3, 2, 1], [2, 0], [2, 3],
-    [3, 2], [0, 2], [1, 0, 3, 2], [1, 2], [3, 1], [0, 1], [3, 0], [],
+    [],
+    [0, 3],
+    [1, 0],
+    [1, 3],
+    [2, 1],
+    [0, 3, 2, 1],
+    [2, 0],
+    [2, 3],
+    [3, 2],
+    [0, 2],
+    [1, 0, 3, 2],
+    [1, 2],
+    [3, 1],
+    [0, 1],
+    [3, 0],
+    [],
 ];
 // Every line between two samples has a number: twice its first sample's, and one more if it goes down. From the
 // upper left sample of a square, those of its four sides:
@@ -217,7 +231,7 @@ export function outlinesOf(field) {
     const outlines = [];
     for (const start of starts) {
         const points = [];
-        for (let at = start; next[at] >= 0; ) {
+        for (let at = start; next[at] >= 0;) {
             const first = at >> 1;
             const down = at & 1;
             const share = field[first] / (field[first] - field[first + (down ? SIDE : 1)]);

@@ -105,7 +105,8 @@ export class Sound {
         const latency_s = this.context.outputLatency || this.context.baseLatency || 0;
         let at = currentTime + (chunk.t_s - t_s) - latency_s;
         let rate = 1;
-        const follows = this.ends_s !== null && Math.abs(chunk.t_s - this.ends_s) < 0.002 && this.ends_at > currentTime;
+        const follows =
+            this.ends_s !== null && Math.abs(chunk.t_s - this.ends_s) < 0.002 && this.ends_at > currentTime;
         if (follows && Math.abs(at - this.ends_at) < SEAM_S) {
             const off_s = at - this.ends_at;
             rate = Math.min(1 + MOST_BEND, Math.max(1 - MOST_BEND, 1 - (0.5 * off_s) / chunk.length_s));

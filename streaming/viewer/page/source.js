@@ -86,8 +86,10 @@ export class Source {
         if (!known || !newest) {
             return false;
         }
-        return newest.generation < known.generation ||
-            (newest.generation === known.generation && newest.t_s < known.t_s - OTHER_RUN_S);
+        return (
+            newest.generation < known.generation ||
+            (newest.generation === known.generation && newest.t_s < known.t_s - OTHER_RUN_S)
+        );
     }
 
     // What comes ------------------------------------------------------------------------------------------
@@ -283,15 +285,24 @@ export class Source {
                 continue;
             }
             if (this.#decodedUpTo(result) && goOn()) {
-                this.following.learn(result, this.greys.filter(({ generation }) => generation === result.generation), goOn);
+                this.following.learn(
+                    result,
+                    this.greys.filter(({ generation }) => generation === result.generation),
+                    goOn,
+                );
             }
             return;
         }
     }
 
     #decodedUpTo({ generation, frame_t_s }) {
-        return this.queue.pictures.every((one) => one.generation !== generation || one.t_s > frame_t_s + 1e-3 ||
-            one.grey || one.state === 'bad');
+        return this.queue.pictures.every(
+            (one) =>
+                one.generation !== generation ||
+                one.t_s > frame_t_s + 1e-3 ||
+                one.grey ||
+                one.state === 'bad',
+        );
     }
 
     /**
@@ -328,20 +339,31 @@ export class Source {
             const level_dbfs = this.mel.level(this.segments.place(generation, t_s));
             const silent = this.has_audio === false;
             const [height, width] = this.size;
-            const scale = result ? [width / result.width, height / result.height] : this.scene?.scale ?? [1, 1];
+            const scale = result
+                ? [width / result.width, height / result.height]
+                : (this.scene?.scale ?? [1, 1]);
             this.scene = {
                 result,
                 scale,
-                tracks: tracks.map((track) => ({ ...track, box: track.box.map((side, index) => side * scale[index % 2]) })),
+                tracks: tracks.map((track) => ({
+                    ...track,
+                    box: track.box.map((side, index) => side * scale[index % 2]),
+                })),
                 offscreen: Boolean(result?.offscreen),
                 level_dbfs: silent ? null : this.meter.next(level_dbfs ?? -120, t_s),
             };
             this.age_s = age_s;
         }
         return {
-            image: bitmap, height: this.size[0], width: this.size[1], t_s,
-            tracks: this.scene.tracks, offscreen: this.scene.offscreen,
-            notice: this.notice, level_dbfs: this.scene.level_dbfs, view,
+            image: bitmap,
+            height: this.size[0],
+            width: this.size[1],
+            t_s,
+            tracks: this.scene.tracks,
+            offscreen: this.scene.offscreen,
+            notice: this.notice,
+            level_dbfs: this.scene.level_dbfs,
+            view,
         };
     }
 

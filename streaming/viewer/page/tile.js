@@ -135,10 +135,17 @@ export class Tile {
         put(this.state, STATES[state] ?? state);
         put(this.figures.rate, Number.isFinite(status.fps) ? `${status.fps.toFixed(1)} fps` : '–');
         const [half, most] = [status.latency_p50_ms, status.latency_p95_ms];
-        put(this.figures.latency, Number.isFinite(half) && Number.isFinite(most)
-            ? `${Math.round(half)} / ${Math.round(most)} ms` : '–');
+        put(
+            this.figures.latency,
+            Number.isFinite(half) && Number.isFinite(most)
+                ? `${Math.round(half)} / ${Math.round(most)} ms`
+                : '–',
+        );
         put(this.figures.age, source.age_s === null ? '–' : `${source.age_s.toFixed(1)} s old`);
-        put(this.figures.behind, source.behind_s === null || !source.picture ? '–' : `${source.behind_s.toFixed(1)} s`);
+        put(
+            this.figures.behind,
+            source.behind_s === null || !source.picture ? '–' : `${source.behind_s.toFixed(1)} s`,
+        );
         const lost = oneLine(status.lost ?? '', 120);
         put(this.figures.lost, lost || 'none');
         this.figures.lost.title = lost;

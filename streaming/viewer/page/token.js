@@ -5,7 +5,8 @@ const input = document.querySelector('#token');
 const say = document.querySelector('#token-say');
 
 if (new URLSearchParams(location.search).has('token')) {
-    say.textContent = 'This token was not right. The program that runs the pipeline has printed the right address.';
+    say.textContent =
+        'This token was not right. The program that runs the pipeline has printed the right address.';
     say.dataset.level = 'bad';
     history.replaceState(null, '', location.pathname);
 }

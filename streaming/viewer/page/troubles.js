@@ -10,7 +10,8 @@ const NODES = {
     viewer: 'The viewer',
 };
 
-const nodeName = (id) => NODES[id] ?? (NODES[id.split(/[.:-]/)[0]] ? `${NODES[id.split(/[.:-]/)[0]]} (${id})` : id);
+const nodeName = (id) =>
+    NODES[id] ?? (NODES[id.split(/[.:-]/)[0]] ? `${NODES[id.split(/[.:-]/)[0]]} (${id})` : id);
 
 const bare = (words) => oneLine(words ?? '', 240).replace(/[.\s]+$/, '');
 

@@ -18,7 +18,10 @@ test('an object is found where it went', () => {
 test('an object is followed as it turns', () => {
     const place = (step) => [60 + 24 * Math.sin(step / 5), 50 + 12 * Math.cos(step / 4)];
     const template = templateOf(scene(WIDTH, HEIGHT, ...place(0), RADIUS), disc(...place(0), RADIUS), 1);
-    const shifts = follow(template, Array.from({ length: 14 }, (_, step) => scene(WIDTH, HEIGHT, ...place(step + 1), RADIUS)));
+    const shifts = follow(
+        template,
+        Array.from({ length: 14 }, (_, step) => scene(WIDTH, HEIGHT, ...place(step + 1), RADIUS)),
+    );
     assert.equal(shifts.length, 14);
     shifts.forEach(({ dx, dy }, step) => {
         near(dx, place(step + 1)[0] - place(0)[0], 1);
@@ -48,11 +51,36 @@ const cutoutAt = (x, y) => disc(x, y, 40);
 /** A result whose window ends at `end_s`, its picture 40 ms before. */
 function result(end_s, centre, more = {}) {
     const tracks = centre
-        ? [{ id: 1, label: 'dog', p: 0.9, labels: [], sounding: 0.8, box: [], mask: codeOf(cutoutAt(...centre), H, W) }]
+        ? [
+              {
+                  id: 1,
+                  label: 'dog',
+                  p: 0.9,
+                  labels: [],
+                  sounding: 0.8,
+                  box: [],
+                  mask: codeOf(cutoutAt(...centre), H, W),
+              },
+          ]
         : [];
-    return { source: 'a', generation: 0, seq: Math.round(end_s / HOP), t_s: end_s - 1, dur_s: 1, frame_t_s: end_s - 0.04,
-        height: H, width: W, tracks, offscreen: false, has_audio: true, audio_dbfs: -20, gap: false, latency_ms: 1,
-        vocabulary_revision: 1, ...more };
+    return {
+        source: 'a',
+        generation: 0,
+        seq: Math.round(end_s / HOP),
+        t_s: end_s - 1,
+        dur_s: 1,
+        frame_t_s: end_s - 0.04,
+        height: H,
+        width: W,
+        tracks,
+        offscreen: false,
+        has_audio: true,
+        audio_dbfs: -20,
+        gap: false,
+        latency_ms: 1,
+        vocabulary_revision: 1,
+        ...more,
+    };
 }
 
 const middle = ({ box: [x, y, width, height] }) => [x + width / 2, y + height / 2];
@@ -64,7 +92,10 @@ test('between two results a mask goes from the one to the other', () => {
     const { tracks, age_s, result: owner } = following.at(0, 10.21);
     assert.equal(owner.seq, 21);
     assert.equal(age_s, 0);
-    assert.deepEqual(tracks.map(({ id, label, silent }) => [id, label, silent]), [[1, 'dog', false]]);
+    assert.deepEqual(
+        tracks.map(({ id, label, silent }) => [id, label, silent]),
+        [[1, 'dog', false]],
+    );
     near(middle(tracks[0])[0], 150, 1);
     near(middle(tracks[0])[1], 120, 1);
 });
@@ -75,7 +106,10 @@ test('behind the newest result a mask goes on as it went, for one hop', () => {
     following.add(result(10.5, [200, 100]));
     near(middle(following.at(0, 10.7).tracks[0])[0], 248, 2);
     near(following.at(0, 10.7).age_s, 0.24, 1e-6);
-    assert.deepEqual(following.at(0, 11.1).tracks.filter(({ silent }) => !silent), []);
+    assert.deepEqual(
+        following.at(0, 11.1).tracks.filter(({ silent }) => !silent),
+        [],
+    );
 });
 
 test('what sounds is said by the result of the hop, and what fell silent is still known', () => {
@@ -129,22 +163,30 @@ test('in the pictures a mask follows an object that turns back between two resul
     // From 9.46 to 9.96 it goes right and back again, where a straight line would stand still.
     const place = (t_s) => [220 + 240 * (0.25 - Math.abs(t_s - 9.71)), 150];
     const grey = (t_s) => scene(192, 108, place(t_s)[0] * 0.3, place(t_s)[1] * 0.3, 12);
-    const pictures = Array.from({ length: 26 }, (_, index) => 8.96 + index * 0.04).map((t_s) => ({ t_s, grey: grey(t_s) }));
+    const pictures = Array.from({ length: 26 }, (_, index) => 8.96 + index * 0.04).map((t_s) => ({
+        t_s,
+        grey: grey(t_s),
+    }));
     following.add(result(9.5, place(9.46)));
     following.learn(following.results[0], pictures);
     following.add(result(10, place(9.96)));
     following.learn(following.results[1], pictures);
     for (const { t_s } of pictures.filter((one) => one.t_s >= 9.46)) {
         const [x, y] = middle(following.at(0, t_s).tracks[0]);
-        assert.ok(Math.hypot(x - place(t_s)[0], y - place(t_s)[1]) < 0.02 * W, `${t_s}: ${x} for ${place(t_s)[0]}`);
+        assert.ok(
+            Math.hypot(x - place(t_s)[0], y - place(t_s)[1]) < 0.02 * W,
+            `${t_s}: ${x} for ${place(t_s)[0]}`,
+        );
     }
 });
 
 test('a mask follows an object that has just begun to sound', () => {
     const following = new Following(HOP);
     const place = (t_s) => [100 + 200 * (t_s - 9.5), 150];
-    const pictures = Array.from({ length: 13 }, (_, index) => 9.48 + index * 0.04)
-        .map((t_s) => ({ t_s, grey: scene(192, 108, place(t_s)[0] * 0.3, 45, 12) }));
+    const pictures = Array.from({ length: 13 }, (_, index) => 9.48 + index * 0.04).map((t_s) => ({
+        t_s,
+        grey: scene(192, 108, place(t_s)[0] * 0.3, 45, 12),
+    }));
     following.add(result(9.5, null));
     following.add(result(10, place(9.96)));
     following.learn(following.results[1], pictures);
@@ -164,8 +206,10 @@ test('an object that has just begun to sound is drawn where it is known to be, a
 test('of pictures that are few the nearest will do', () => {
     const following = new Following(HOP);
     const place = (t_s) => [100 + 100 * (t_s - 9.5), 150];
-    const pictures = [9.52, 9.6, 9.68, 9.76, 9.84, 9.92]
-        .map((t_s) => ({ t_s, grey: scene(192, 108, place(t_s)[0] * 0.3, 45, 12) }));
+    const pictures = [9.52, 9.6, 9.68, 9.76, 9.84, 9.92].map((t_s) => ({
+        t_s,
+        grey: scene(192, 108, place(t_s)[0] * 0.3, 45, 12),
+    }));
     following.add(result(9.5, null));
     following.add(result(10, place(9.96)));
     following.learn(following.results[1], pictures);

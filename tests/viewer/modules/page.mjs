@@ -13,7 +13,9 @@ export function disc(cx, cy, radius) {
     const pixels = new Uint8Array(width * height);
     for (let row = 0; row < height; row += 1) {
         for (let column = 0; column < width; column += 1) {
-            pixels[row * width + column] = Number(Math.hypot(x + column + 0.5 - cx, y + row + 0.5 - cy) < radius);
+            pixels[row * width + column] = Number(
+                Math.hypot(x + column + 0.5 - cx, y + row + 0.5 - cy) < radius,
+            );
         }
     }
     return { x, y, width, height, pixels };
@@ -24,7 +26,7 @@ export function counts(runs) {
     let text = '';
     runs.forEach((run, index) => {
         let value = index > 2 ? run - runs[index - 2] : run;
-        for (let more = true; more; ) {
+        for (let more = true; more;) {
             let bits = value & 0x1f;
             value >>= 5;
             more = bits & 0x10 ? value !== -1 : value !== 0;
@@ -62,7 +64,8 @@ export function scene(width, height, cx, cy, radius) {
     const levels = new Uint8Array(width * height);
     for (let y = 0; y < height; y += 1) {
         for (let x = 0; x < width; x += 1) {
-            const ground = 90 + 25 * Math.sin(x * 0.31) * Math.cos(y * 0.23) + 12 * Math.sin((x * 7 + y * 13) * 0.37);
+            const ground =
+                90 + 25 * Math.sin(x * 0.31) * Math.cos(y * 0.23) + 12 * Math.sin((x * 7 + y * 13) * 0.37);
             const far = Math.hypot(x + 0.5 - cx, y + 0.5 - cy);
             const share = Math.min(1, Math.max(0, radius - far + 0.5));
             levels[y * width + x] = Math.round(ground + (225 - ground) * share);

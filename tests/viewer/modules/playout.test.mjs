@@ -17,7 +17,10 @@ function dice(seed = 7) {
  * Plays a feed for a while: hops of pictures when they are over, results later.
  * @returns {{t_s: number, now_s: number, late: boolean}[]} what the clock showed at each frame
  */
-function play(clock, { seconds, hop_s = 0.5, rate = 1, latency = () => 0.2, pictures = () => true, results = () => true }) {
+function play(
+    clock,
+    { seconds, hop_s = 0.5, rate = 1, latency = () => 0.2, pictures = () => true, results = () => true },
+) {
     const events = [];
     for (let end_s = 1; end_s / rate < seconds; end_s += hop_s) {
         const now_s = end_s / rate;
@@ -96,7 +99,11 @@ test('without any result the picture is shown all the same', () => {
 });
 
 test('a clock stands at the last picture when nothing comes', () => {
-    const shown = play(new PlayoutClock(0.5), { seconds: 20, pictures: (end_s) => end_s < 10, results: (end_s) => end_s < 10 });
+    const shown = play(new PlayoutClock(0.5), {
+        seconds: 20,
+        pictures: (end_s) => end_s < 10,
+        results: (end_s) => end_s < 10,
+    });
     assert.ok(shown.at(-1).t_s <= 10 && shown.at(-1).t_s > 9);
 });
 
@@ -125,7 +132,12 @@ test('generations follow each other on the line of time', () => {
 test('the newest picture that is due is shown, and those before it are let go', () => {
     const queue = new PictureQueue(5);
     let closed = 0;
-    const picture = (generation, t_s) => ({ generation, t_s, state: 'ready', bitmap: { close: () => (closed += 1) } });
+    const picture = (generation, t_s) => ({
+        generation,
+        t_s,
+        state: 'ready',
+        bitmap: { close: () => (closed += 1) },
+    });
     for (const t_s of [1, 1.04, 1.08, 1.04]) {
         queue.add(picture(0, t_s));
     }

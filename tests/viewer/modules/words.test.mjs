@@ -11,7 +11,13 @@ const { MelStore, Meter, BANDS } = await page('mel.js');
 const { overlap, place } = await page('layout.js');
 
 test('time is written as people write it', () => {
-    assert.deepEqual([7.42, 754.5, 3723.4, -3.1, 0].map(clockText), ['0:07.4', '12:34.5', '1:02:03.4', '-0:03.1', '0:00.0']);
+    assert.deepEqual([7.42, 754.5, 3723.4, -3.1, 0].map(clockText), [
+        '0:07.4',
+        '12:34.5',
+        '1:02:03.4',
+        '-0:03.1',
+        '0:00.0',
+    ]);
 });
 
 test('colours are for ever', () => {
@@ -29,7 +35,13 @@ test('names are one line of text', () => {
 });
 
 test('words are found in what people paste', () => {
-    assert.deepEqual(wordsIn('dog, church bell\n- steam train\n2. rain;"car"\r\n\nDog'), ['dog', 'church bell', 'steam train', 'rain', 'car']);
+    assert.deepEqual(wordsIn('dog, church bell\n- steam train\n2. rain;"car"\r\n\nDog'), [
+        'dog',
+        'church bell',
+        'steam train',
+        'rain',
+        'car',
+    ]);
     assert.deepEqual(wordsIn(' ,, \n'), []);
     assert.deepEqual(distinct(['A', 'a', 'b']), ['A', 'b']);
 });
@@ -43,12 +55,23 @@ test('a list that cannot be used is told of before it is sent', () => {
 
 test('troubles are told in words', () => {
     const status = {
-        nodes: { model: { state: 'down', died: 'was killed by SIGKILL', restarts: 0 }, feature: { state: 'starting', restarts: 1 },
-            'capture-front': { state: 'failed', died: '' }, recorder: { state: 'starting', restarts: 0 } },
-        sources: { front: { state: 'lost', reason: 'no answer.' }, back: { state: 'connecting' }, side: { state: 'connecting' } },
+        nodes: {
+            model: { state: 'down', died: 'was killed by SIGKILL', restarts: 0 },
+            feature: { state: 'starting', restarts: 1 },
+            'capture-front': { state: 'failed', died: '' },
+            recorder: { state: 'starting', restarts: 0 },
+        },
+        sources: {
+            front: { state: 'lost', reason: 'no answer.' },
+            back: { state: 'connecting' },
+            side: { state: 'connecting' },
+        },
     };
     const troubles = troublesOf(status, new Set(['front', 'side']));
-    assert.deepEqual(troubles.map(({ key }) => key), ['node:model', 'node:feature', 'node:capture-front', 'source:front', 'source:side']);
+    assert.deepEqual(
+        troubles.map(({ key }) => key),
+        ['node:model', 'node:feature', 'node:capture-front', 'source:front', 'source:side'],
+    );
     assert.equal(troubles[0].text, 'The model was killed by SIGKILL. It is being started again.');
     assert.equal(troubles[1].text, 'The feature node is down. It is being started again.');
     assert.equal(troubles[2].text, 'The capture node (capture-front) has failed. It is not started again.');
@@ -57,8 +80,17 @@ test('troubles are told in words', () => {
     assert.deepEqual(troublesOf({}, new Set()), []);
 });
 
-const hop = (seq, ids, more = {}) => ({ generation: 0, seq, t_s: seq * 0.5, dur_s: 1, offscreen: false, audio_dbfs: -20, gap: false,
-    tracks: ids.map((id) => ({ id, label: `thing ${id}`, sounding: 0.5 + id / 10 })), ...more });
+const hop = (seq, ids, more = {}) => ({
+    generation: 0,
+    seq,
+    t_s: seq * 0.5,
+    dur_s: 1,
+    offscreen: false,
+    audio_dbfs: -20,
+    gap: false,
+    tracks: ids.map((id) => ({ id, label: `thing ${id}`, sounding: 0.5 + id / 10 })),
+    ...more,
+});
 
 test('rows of the timeline stay where they are', () => {
     const history = new History(0.5);
@@ -66,16 +98,38 @@ test('rows of the timeline stay where they are', () => {
     history.add(hop(0, [1, 2]), line);
     history.add(hop(1, [2]), line);
     history.add(hop(2, [3], { offscreen: true }), line);
-    assert.deepEqual(history.rows(2).map(({ name, sounds }) => [name, sounds]), [['thing 1', false], ['thing 2', false], ['thing 3', false]]);
+    assert.deepEqual(
+        history.rows(2).map(({ name, sounds }) => [name, sounds]),
+        [
+            ['thing 1', false],
+            ['thing 2', false],
+            ['thing 3', false],
+        ],
+    );
     assert.equal(history.rows(1.9)[2].sounds, true);
-    assert.deepEqual(history.rows(2)[1].spans.map(({ from_s, end_s }) => [from_s, end_s]), [[0.5, 1], [1, 1.5]]);
-    assert.deepEqual(history.rows(2, 0.65).map((row) => row?.id ?? null), [null, 2, 3]);
-    assert.deepEqual(history.offscreen(2).map(({ from_s }) => from_s), [1.5]);
+    assert.deepEqual(
+        history.rows(2)[1].spans.map(({ from_s, end_s }) => [from_s, end_s]),
+        [
+            [0.5, 1],
+            [1, 1.5],
+        ],
+    );
+    assert.deepEqual(
+        history.rows(2, 0.65).map((row) => row?.id ?? null),
+        [null, 2, 3],
+    );
+    assert.deepEqual(
+        history.offscreen(2).map(({ from_s }) => from_s),
+        [1.5],
+    );
     assert.equal(history.at(1.2).seq, 1);
     assert.equal(history.at(9), null);
     // Two minutes later the first have left, and a new one takes the first free place.
     history.add(hop(241, [9]), line);
-    assert.deepEqual(history.rows(121.55).map((row) => row?.id ?? null), [9, null, 3]);
+    assert.deepEqual(
+        history.rows(121.55).map((row) => row?.id ?? null),
+        [9, null, 3],
+    );
 });
 
 test('a hop that comes twice is one', () => {
@@ -87,7 +141,10 @@ test('a hop that comes twice is one', () => {
 });
 
 test('what was stored is checked', () => {
-    assert.deepEqual(checkedSettings(null), checkedSettings({ theme: 'pink', threshold: 7, opacity: 'x', all: 'yes', volume: -1 }));
+    assert.deepEqual(
+        checkedSettings(null),
+        checkedSettings({ theme: 'pink', threshold: 7, opacity: 'x', all: 'yes', volume: -1 }),
+    );
     assert.equal(checkedSettings({ threshold: 0.4, theme: 'light' }).threshold, 0.4);
 });
 
