@@ -1,14 +1,11 @@
 /**
- * Spectrogram and timeline of one source, on one axis of time that ends now: draws them, and shows the frame of
- * the moment under the pointer.
+ * Spectrogram and timeline of one source, drawn on one axis of time that ends now.
  */
 import { BANDS, COLUMN_S } from './mel.js';
 import { SPAN_S } from './history.js';
-import { AMBER, INK, WHITE, clockText, css, mix, trackColour } from './look.js';
+import { AMBER, INK, WHITE, css, mix, trackColour } from './look.js';
+import { Peek } from './peek.js';
 
-const PEEK_WAIT_MS = 140;
-/** How long the frame stays after a touch. */
-const TOUCHED_MS = 5000;
 const TICK_S = 30;
 /** How much closer than usual rows may stand. */
 const CLOSEST = 0.62;
@@ -74,21 +71,16 @@ export class Instruments {
         this.outside = find('#outside');
         this.outsideName = find('#outside-name');
         this.axis = find('#axis');
-        this.cursor = find('#cursor');
-        this.peek = find('#peek');
-        this.peekImage = find('#peek-image');
-        this.peekGone = find('#peek-gone');
-        this.peekTime = find('#peek-time');
-        this.peekText = find('#peek-text');
         this.area = find('#lanes');
         this.empty = find('#no-rows');
         this.source = null;
         this.now_s = null;
         this.sheet = document.createElement('canvas');
         this.sheetFor = null;
-        this.peeked_s = null;
-        this.peekTimer = 0;
-        this.#listen();
+        this.peek = new Peek(root, view.threshold);
+        this.rowsBox.addEventListener('scroll', () => {
+            this.names.style.transform = `translateY(${-this.rowsBox.scrollTop}px)`;
+        });
         new ResizeObserver(() => {
             this.width = this.area.clientWidth;
             this.laneHeight = this.spectrum.clientHeight;
@@ -102,7 +94,7 @@ export class Instruments {
         if (source !== this.source) {
             this.source = source;
             this.sheetFor = null;
-            this.#unpeek();
+            this.peek.show(source);
         }
     }
 
@@ -159,10 +151,7 @@ export class Instruments {
         }
         this.#drawSpectrum(now_s);
         this.#drawRows(now_s);
-        if (this.peeked_s !== null) {
-            this.#tell();
-            this.#placeCursor();
-        }
+        this.peek.draw(now_s);
     }
 
     #x(line_s) {
@@ -339,131 +328,5 @@ export class Instruments {
             }
         });
         this.empty.hidden = rows.length > 0;
-    }
-
-    // The moment under the pointer -------------------------------------------------------------------------
-
-    #listen() {
-        const seconds = (event) => {
-            const { left, width } = this.area.getBoundingClientRect();
-            const share = Math.min(1, Math.max(0, (event.clientX - left) / width));
-            return this.now_s === null ? null : this.now_s - SPAN_S * (1 - share);
-        };
-        this.rowsBox.addEventListener('scroll', () => {
-            this.names.style.transform = `translateY(${-this.rowsBox.scrollTop}px)`;
-        });
-        this.area.addEventListener('pointermove', (event) => this.#peekAt(seconds(event)));
-        this.area.addEventListener('pointerdown', (event) => this.#peekAt(seconds(event)));
-        this.area.addEventListener('pointerleave', ({ pointerType }) => {
-            if (pointerType === 'mouse') {
-                this.#unpeek();
-            } else {
-                clearTimeout(this.leaveTimer); // a finger is taken away to look
-                this.leaveTimer = setTimeout(() => this.#unpeek(), TOUCHED_MS);
-            }
-        });
-        this.area.addEventListener('blur', () => this.#unpeek());
-        this.area.addEventListener('keydown', (event) => {
-            const step_s = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 }[event.key];
-            if (event.key === 'Escape' && this.peeked_s !== null) {
-                this.#unpeek();
-                event.stopPropagation();
-            } else if (step_s && this.now_s !== null) {
-                event.preventDefault();
-                const from_s = this.peeked_s ?? this.now_s;
-                this.#peekAt(Math.min(this.now_s, Math.max(this.now_s - SPAN_S, from_s + step_s)));
-            }
-        });
-    }
-
-    #peekAt(line_s) {
-        if (line_s === null || !this.source) {
-            return;
-        }
-        this.peeked_s = line_s;
-        clearTimeout(this.leaveTimer);
-        const { generation, t_s } = this.#tell();
-        this.peek.hidden = false;
-        this.cursor.hidden = false;
-        this.#placeCursor();
-        clearTimeout(this.peekTimer);
-        this.peekTimer = setTimeout(() => {
-            const query = new URLSearchParams({ source: this.source.id, generation, t_s: t_s.toFixed(3) });
-            this.#load(`frame?${query}`);
-        }, PEEK_WAIT_MS);
-    }
-
-    /** Says what is known of the moment; returns when it is. */
-    #tell() {
-        const { history, segments } = this.source;
-        const hop = history.at(this.peeked_s);
-        const generation = hop?.generation ?? segments.newest;
-        const t_s = segments.back(generation, this.peeked_s);
-        const back_s = this.now_s - this.peeked_s;
-        const time = `${clockText(t_s)}  ·  ${back_s < 0.5 ? 'now' : `${Math.round(back_s)} s ago`}`;
-        const told = this.#told(hop);
-        if (this.peekTime.textContent !== time) {
-            this.peekTime.textContent = time;
-        }
-        if (this.peekText.textContent !== told) {
-            this.peekText.textContent = told;
-        }
-        return { generation, t_s };
-    }
-
-    /** A picture is fetched by hand, so that one that is gone is no error. */
-    async #load(url) {
-        this.peekWanted = url;
-        let found = null;
-        try {
-            const answer = await fetch(url);
-            found = answer.ok ? await answer.blob() : null;
-        } catch {
-            found = null;
-        }
-        if (this.peekWanted !== url || this.peeked_s === null) {
-            return;
-        }
-        if (this.peekImage.src.startsWith('blob:')) {
-            URL.revokeObjectURL(this.peekImage.src);
-        }
-        this.peekImage.hidden = !found;
-        this.peekGone.hidden = Boolean(found);
-        if (found) {
-            this.peekImage.src = URL.createObjectURL(found);
-        } else {
-            this.peekImage.removeAttribute('src');
-        }
-    }
-
-    #told(hop) {
-        if (!hop) {
-            return 'nothing is known of this moment';
-        }
-        const names = hop.tracks
-            .filter(({ sounding }) => sounding >= this.view.threshold())
-            .map(({ key }) => this.source.history.names.get(key));
-        if (hop.offscreen) {
-            names.push('a sound from off-screen');
-        }
-        return names.length ? names.join(', ') : 'nothing sounded';
-    }
-
-    #placeCursor() {
-        const x = Math.min(this.width, Math.max(0, this.#x(this.peeked_s)));
-        this.cursor.style.transform = `translateX(${Math.round(x)}px)`;
-        const wide = this.peek.offsetWidth;
-        const { left, top } = this.area.getBoundingClientRect();
-        const most = Math.min(left + this.width, document.documentElement.clientWidth - 8) - wide;
-        this.peek.style.left = `${Math.max(8, Math.min(most, left + x - wide / 2))}px`;
-        this.peek.style.top = `${Math.max(8, top - this.peek.offsetHeight - 8)}px`;
-    }
-
-    #unpeek() {
-        this.peeked_s = null;
-        this.peekWanted = null;
-        clearTimeout(this.peekTimer);
-        this.peek.hidden = true;
-        this.cursor.hidden = true;
     }
 }
