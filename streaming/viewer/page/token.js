@@ -6,7 +6,7 @@ const say = document.querySelector('#token-say');
 
 if (new URLSearchParams(location.search).has('token')) {
     say.textContent =
-        'This token was not right. The program that runs the pipeline has printed the right address.';
+        'This token was not right. It is viewer.token of the configuration that the pipeline runs with.';
     say.dataset.level = 'bad';
     history.replaceState(null, '', location.pathname);
 }
