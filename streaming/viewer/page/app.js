@@ -85,21 +85,9 @@ const says = {
         }
     },
     status(message) {
-        run.status = { ...run.status, ...message };
-        for (const [id, one] of Object.entries(run.status.sources ?? {})) {
-            const source = run.sources.get(id);
-            if (source) {
-                source.status = one;
-                source.has_audio = one.has_audio !== false;
-            }
-            if (one.state === 'live') {
-                run.live.add(id);
-            }
+        if (!run.ended) {
+            stand(message); // behind the end there is nothing to tell
         }
-        showTroubles(banners);
-        showRun();
-        showNodes();
-        showFigures();
     },
     vocabulary(message) {
         vocabulary.set(message.revision, message.words, message.seen);
@@ -109,12 +97,31 @@ const says = {
         const reason = oneLine(message.reason ?? '', 200);
         banners.raise('ended', 'note', `The run is over${reason ? `: ${reason}` : ''}.`);
         const done = (ids, all) => Object.fromEntries(ids.map((id) => [id, { ...all?.[id], state: 'done' }]));
-        says.status({
+        stand({
             sources: done([...run.sources.keys()], run.status.sources),
             nodes: done(Object.keys(run.status.nodes ?? {}), run.status.nodes),
         });
     },
 };
+
+/** Takes in how the run stands. */
+function stand(message) {
+    run.status = { ...run.status, ...message };
+    for (const [id, one] of Object.entries(run.status.sources ?? {})) {
+        const source = run.sources.get(id);
+        if (source) {
+            source.status = one;
+            source.has_audio = one.has_audio !== false;
+        }
+        if (one.state === 'live') {
+            run.live.add(id);
+        }
+    }
+    showTroubles(banners);
+    showRun();
+    showNodes();
+    showFigures();
+}
 
 function takeBinary(message) {
     const source = [...run.sources.values()].find(({ number }) => number === message.number);
