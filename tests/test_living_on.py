@@ -205,7 +205,7 @@ def test_a_disk_that_takes_no_more_stops_a_live_run_only_for_as_long_as_it_does(
     def watch(nodes: Mapping[str, Node]) -> None:
         process = nodes["recorder"].process
         if full.is_set() and process is not None and process.poll() is None:
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
     def steps(trouble: Trouble) -> None:
         trouble.until(lambda: "recorder" in trouble.supervisor.nodes)
