@@ -156,7 +156,9 @@ def test_its_successor_is_where_it_was_and_knows_what_was_found(tmp_path: Path) 
     fresh = open_viewer(config, clock)
     assert not fresh.server.hub.kept["cam"].hops
     fresh.close()
-    stage = open_viewer(config, clock, Memory(incarnation=2, port=port, begun_s_ago=60.0))
+    stage = open_viewer(
+        config, clock, Memory(incarnation=2, port=port, begun_wall_ns=clock.wall_ns() - 60_000_000_000)
+    )
     assert stage.stats()["address"] == f"http://127.0.0.1:{port}/"
     for seq in (1, 2, 3):
         stage.process(result(seq))
@@ -172,7 +174,7 @@ def test_results_that_cannot_be_read_are_not_remembered(tmp_path: Path, content:
     if content is not None:
         (tmp_path / "results.jsonl").write_bytes(content)
     config = config_of(tmp_path, f"output.dir={tmp_path}")
-    stage = open_viewer(config, clock, Memory(incarnation=2, begun_s_ago=60.0))
+    stage = open_viewer(config, clock, Memory(incarnation=2, begun_wall_ns=clock.wall_ns() - 60_000_000_000))
     assert not stage.server.hub.kept["cam"].hops
     stage.close()
 
