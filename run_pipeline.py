@@ -54,12 +54,7 @@ def parser() -> argparse.ArgumentParser:
         "--pace", choices=("asap", "realtime"), help="as fast as possible (default), or as it was recorded"
     )
     run.add_argument("--record", metavar="FILE", help="keep what comes in, to be played again by `replay`")
-    run.add_argument("--quiet", action="store_true", help="no progress, no summary")
-    _watchable(run)
-    run.add_argument(
-        "--log-status", type=seconds, nargs="?", const=1.0, metavar="S",
-        help="tell the whole status every S seconds (1 unless given), a line for each source",
-    )  # fmt: skip
+    _told(run)
     _configurable(run)
 
     replay = command("replay", "Run the pipeline over what `record` or `run --record` has kept, exactly.")
@@ -72,8 +67,7 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--weights", metavar="PATH", help="a checkpoint, or 'stand-in' to try without one")
     replay.add_argument("--vocabulary", metavar="WORDS", help="what to look for, as for `run`")
     replay.add_argument("--out", metavar="DIR", help="where results go (default: runs/latest)")
-    replay.add_argument("--quiet", action="store_true", help="no progress, no summary")
-    _watchable(replay)
+    _told(replay)
     _configurable(replay)
 
     record = command("record", "Keep the snippets of a source, without looking at them, for `replay`.")
@@ -157,10 +151,15 @@ def _live(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _watchable(command: argparse.ArgumentParser) -> None:
+def _told(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--quiet", action="store_true", help="no progress, no summary")
     command.add_argument(
         "--viewer", action=argparse.BooleanOptionalAction, default=None,
         help="serve a page to watch the run on, and tell its address",
+    )  # fmt: skip
+    command.add_argument(
+        "--log-status", type=seconds, nargs="?", const=1.0, metavar="S",
+        help="tell the whole status every S seconds (1 unless given), a line for each source",
     )  # fmt: skip
 
 
@@ -223,7 +222,7 @@ def whole_run(args: argparse.Namespace, more: Mapping[tuple[str, ...], Any]) -> 
         print("NOTE: stand-in weights: every mask and label of this run is meaningless.", file=sys.stderr)
 
     with whoever_listens():
-        return supervised(config, quiet=args.quiet, status_s=getattr(args, "log_status", None))
+        return supervised(config, quiet=args.quiet, status_s=args.log_status)
 
 
 def supervised(config: Config, *, quiet: bool, status_s: float | None) -> int:

@@ -159,6 +159,8 @@ def one_process(config: Config) -> dict[str, Any]:
     recorder = RecorderStage.from_config(config, Clock())
     finished: list[float] = []
     for message in open_source(config, Clock()):
+        if message is None:  # only a camera has nothing to give at times
+            continue
         if isinstance(message, Preview | End):
             recorder.process(message)
             continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from streaming.clock import Clock
 from streaming.control import ControlClient, Request
@@ -28,11 +28,7 @@ PARENT = os.getppid()
 
 
 class Stage(Protocol):
-    """What a node does with its messages.
-
-    One that has `most_at_once` above 1, and `process_together`, is given what is ready of several sources at
-    once, one message of each at most.
-    """
+    """What a node does with its messages."""
 
     def process(self, message: Message) -> Iterable[Message]:
         """What comes of a message, in order. `End` is passed on by the loop after this."""
@@ -48,6 +44,17 @@ class Stage(Protocol):
 
     def stats(self) -> dict[str, Any]:
         """Counters, for the status and the summary."""
+        ...
+
+
+@runtime_checkable
+class SeveralStage(Stage, Protocol):
+    """One that is given what is ready of several sources at once."""
+
+    most_at_once: int
+
+    def process_together(self, messages: Sequence[Message]) -> Iterable[Message]:
+        """What comes of messages of as many sources, in their order."""
         ...
 
 
@@ -221,7 +228,8 @@ def take(receiver: Receiver, most: int) -> list[list[Taken]]:
 def outcome(stage: Stage, messages: Sequence[Message]) -> Iterable[Message]:
     """What comes of a message, or of several together."""
     if len(messages) > 1:
-        return stage.process_together(messages)  # type: ignore[attr-defined]
+        assert isinstance(stage, SeveralStage), "others are given one at a time"
+        return stage.process_together(messages)
     return stage.process(messages[0]) if messages else ()
 
 
@@ -239,7 +247,7 @@ def run_stage(
         return {"refused": receiver.refused, "repeated": gate.turned_away, "reached": reached, **waiting}
 
     lifeline.counters = counters
-    most = getattr(stage, "most_at_once", 1)
+    most = stage.most_at_once if isinstance(stage, SeveralStage) else 1
     while ends and lifeline.pulse() and not lifeline.finishing:
         held.let_go()
         for taken in take(receiver, most):

@@ -142,7 +142,7 @@ def captures(nodes: Mapping[str, Any]) -> dict[str, Any]:
 
 def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s: float | None) -> Table:
     """A run's end as a table: what was processed, how fast, what was saved and lost, what sounded when."""
-    sources, recorder = captures(counters).values(), counters.get("recorder", {})
+    recorder = counters.get("recorder", {})
     classification = counters.get("classification", {})
     seconds = recorder.get("seconds", 0.0)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -166,8 +166,7 @@ def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s:
         "latency",
         f"p50 {recorder.get('latency_p50_ms', 0):.0f} ms, p95 {recorder.get('latency_p95_ms', 0):.0f} ms",
     )
-    anywhere = {key: sum(one.get(key, 0) for one in counters.values()) for key in ("refused", "given_up")}
-    row("drops", told_lost([*({**one, **dict.fromkeys(anywhere, 0)} for one in sources), anywhere]))
+    row("drops", told_lost(counters.values()))
     restarts = {name: one["restarts"] for name, one in counters.items() if one.get("restarts")}
     if restarts:
         row("restarts", ", ".join(f"{name} {count}" for name, count in restarts.items()))

@@ -13,7 +13,7 @@ from streaming.sources.base import Place
 class Memory(BaseModel):
     """Handed to a node by its supervisor, before anything else.
 
-    incarnation: the how manieth process of this node it is.
+    incarnation: which process of this node it is, counted from 1.
     begun_wall_ns: when the run began, by the wall clock; None for one that has not.
     reached: for a capture node, the newest snippet that has come further than it.
     vocabulary: for the classification node, `words` and `revision` of the vocabulary that was set last.

@@ -16,15 +16,16 @@ from typing import Any, Literal
 from streaming.backoff import Backoff
 from streaming.clock import Clock
 from streaming.memory import Memory
+from streaming.status import LOST
 
 LAST_LINES = 20
 RETRY_S = (1.0, 30.0)  # the shortest and the longest wait before a node is started again
 # Without -P, a `model` or `nodes` in the folder the command is given in would be taken for ours.
 PROGRAM = (sys.executable, "-P", "-m", "nodes.start")
-# Counted by each process anew; those of the ones that died are added for the summary.
+# Counted by each process anew; those of the ones that died are added. (A recorder finds its own in its file.)
 ADD_UP = (
-    "snippets", "dropped", "sent", "frames", "gaps", "shed", "corrupt_packets", "read_errors", "refused",
-    "repeated", "left_out", "given_up", "overruns", "silences", "clip_calls", "clip_calls_saved",
+    *LOST, "snippets", "sent", "frames", "read_errors", "repeated", "left_out",
+    "clip_calls", "clip_calls_saved",
 )  # fmt: skip
 
 State = Literal["starting", "ready", "down", "done", "failed"]
@@ -36,7 +37,7 @@ class Node:
 
     state: `starting`; `ready`; `down`, it died and will be started again; `done`, it has come to the end of
         its work; `failed`, it died too often and was given up.
-    incarnation: the how manieth process it is.
+    incarnation: which of its processes this is, counted from 1.
     reason: how it died last.
     error: what it said when it gave up.
     counters: what it has told last, counts of the processes before it included.

@@ -378,8 +378,8 @@ class Supervisor:
         before = [one for one in self._line() if NODES.index(kind_of_node(one.name)) == place - 1]
         if node.name == "recorder":
             before += [one for one in self._line() if kind_of_node(one.name) == "capture"]
-        told = node.restarts > 0 or any(one.state == "failed" or one.restarts for one in before)
-        return told and bool(before) and all(one.over for one in before)
+        unaware = node.restarts > 0 or any(one.state == "failed" or one.restarts for one in before)
+        return unaware and bool(before) and all(one.over for one in before)
 
     def _knows_where_to_go_on(self, node: Node) -> bool:
         """A source goes on behind what has become features: that is known once no more of it comes there."""

@@ -23,6 +23,7 @@ import pytest
 
 from streaming import node_process
 from streaming.clock import Clock
+from streaming.config import Config
 from streaming.control import ControlClient
 from streaming.messages import End, Snippet
 from streaming.node_process import Node
@@ -100,6 +101,17 @@ class Trouble(threading.Thread):
         self.until(lambda: self.results() >= count + 2)
 
 
+def run_through(config: Config, steps: Callable[[Trouble], None], **watching: Callable) -> dict[str, Any]:
+    """The counters of a run that lasts as long as the trouble that is made."""
+    supervisor = Supervisor(config, clock=Clock(), **watching)
+    trouble = Trouble(supervisor, steps)
+    trouble.start()
+    counters = supervisor.run()
+    trouble.join(ENOUGH_S)
+    assert trouble.failure is None, trouble.failure
+    return counters
+
+
 @needs_rtsp
 def test_a_live_run_survives_the_death_of_every_node_a_hang_and_its_camera(
     camera: RtspCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -109,11 +121,7 @@ def test_a_live_run_survives_the_death_of_every_node_a_hang_and_its_camera(
         None, tmp_path, f"source.uri={camera.uri}", "source.hop_s=0.5", "source.silent_s=1.5",
         "supervision.hung_s=6", "supervision.deaths=50", "output.annotated=true",
     )  # fmt: skip
-    seen: list[dict[str, str]] = []
     asked: list[Any] = []
-
-    def watch(nodes: Mapping[str, Node]) -> None:
-        seen.append({name: node.state for name, node in nodes.items()})
 
     def steps(trouble: Trouble) -> None:
         trouble.until(lambda: trouble.results() >= 3)
@@ -132,12 +140,7 @@ def test_a_live_run_survives_the_death_of_every_node_a_hang_and_its_camera(
         asked.append(trouble.ask("status"))
         asked.append(trouble.ask("vocabulary.get"))
 
-    supervisor = Supervisor(config, clock=Clock(), watch=watch)
-    trouble = Trouble(supervisor, steps)
-    trouble.start()
-    counters = supervisor.run()
-    trouble.join(ENOUGH_S)
-    assert trouble.failure is None, trouble.failure
+    counters = run_through(config, steps)
     assert {name: counters[name]["restarts"] for name in NODES} == dict.fromkeys(NODES, 1) | {"model": 2}
     assert asked[0]["model"]["restarts"] == 2
     assert asked[0]["model"]["died"] == "said nothing for 6 s and was killed"
@@ -169,11 +172,9 @@ def test_a_live_run_without_its_model_says_so_and_takes_it_up_again(
 
     def watch(nodes: Mapping[str, Node]) -> None:
         model = nodes["model"]
-        if model.state == "ready" and model.process is not None and not over.is_set() and results():
+        results = nodes["recorder"].counters.get("results", 0)
+        if model.state == "ready" and model.process is not None and not over.is_set() and results:
             model.process.kill()
-
-    def results() -> int:
-        return supervisor.nodes["recorder"].counters.get("results", 0)
 
     def steps(trouble: Trouble) -> None:
         trouble.until(lambda: any("the run goes on without it" in line for line in said))
@@ -182,12 +183,7 @@ def test_a_live_run_without_its_model_says_so_and_takes_it_up_again(
         count = trouble.results()
         trouble.until(lambda: trouble.results() >= count + 4)
 
-    supervisor = Supervisor(config, clock=Clock(), watch=watch, say=said.append)
-    trouble = Trouble(supervisor, steps)
-    trouble.start()
-    counters = supervisor.run()
-    trouble.join(ENOUGH_S)
-    assert trouble.failure is None, trouble.failure
+    counters = run_through(config, steps, watch=watch, say=said.append)
     assert counters["capture"]["dropped"] > 0
     assert counters["capture"].get("restarts", 0) == 0
 
@@ -214,12 +210,7 @@ def test_a_disk_that_takes_no_more_stops_a_live_run_only_for_as_long_as_it_does(
         full.clear()
         trouble.until(lambda: trouble.results() >= 6)
 
-    supervisor = Supervisor(config, clock=Clock(), watch=watch, say=said.append)
-    trouble = Trouble(supervisor, steps)
-    trouble.start()
-    counters = supervisor.run()
-    trouble.join(ENOUGH_S)
-    assert trouble.failure is None, trouble.failure
+    counters = run_through(config, steps, watch=watch, say=said.append)
     results = tmp_path / "results.jsonl"
     assert f"the recorder node gave up: {results}: File too large; starting it again in 0 s" in said
     lines = list(read_results(results))  # whole ones
