@@ -7,6 +7,9 @@ READY := $(VENV)/.ready
 # What pyproject.toml says under requires-python, as a Python command that succeeds where it holds.
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
 
+# On a terminal the demo can be watched: as fast as it was recorded, at any port that is free.
+WATCHED := --viewer --set viewer.port=0 --pace realtime
+
 .PHONY: help demo test lint format world-art clean
 
 help:  ## say what can be made
@@ -14,7 +17,7 @@ help:  ## say what can be made
 
 demo: $(READY)  ## run the pipeline on the clip that comes with the project; answers go to demo-out/
 	@echo "media/demo.mp4: a dog, a violin, a drum and a wolf take turns; a sunflower is silent; a telephone rings unseen."
-	$(PYTHON) run_pipeline.py run --config configs/demo.yaml
+	$(PYTHON) run_pipeline.py run --config configs/demo.yaml $$(test -t 2 && echo "$(WATCHED)")
 	@echo
 	@echo "Watch demo-out/annotated.mp4: what sounds is tinted and named. demo-out/results.jsonl tells it second by second."
 

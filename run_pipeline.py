@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     _settable(check)
 
     node = command("node", "Run one node of a pipeline that spans several machines.")
-    node.add_argument("name", choices=("capture", "feature", "model", "classification", "recorder"))
+    node.add_argument("name", choices=("capture", "feature", "model", "classification", "recorder", "viewer"))
     _configurable(node)
 
     words = command("vocabulary", "Show or replace the vocabulary of a running pipeline.")
@@ -154,6 +154,10 @@ def _live(command: argparse.ArgumentParser) -> None:
 def _told(command: argparse.ArgumentParser) -> None:
     command.add_argument("--quiet", action="store_true", help="no progress, no summary")
     command.add_argument(
+        "--viewer", action=argparse.BooleanOptionalAction, default=None,
+        help="serve a page to watch the run on, and tell its address",
+    )  # fmt: skip
+    command.add_argument(
         "--log-status", type=seconds, nargs="?", const=1.0, metavar="S",
         help="tell the whole status every S seconds (1 unless given), a line for each source",
     )  # fmt: skip
@@ -200,6 +204,7 @@ def whole_run(args: argparse.Namespace, more: Mapping[tuple[str, ...], Any]) -> 
             ("model", "checkpoint"): args.weights,
             ("output", "dir"): args.out,
             ("vocabulary", "words"): args.vocabulary,
+            ("viewer", "enabled"): args.viewer,
             **more,
         },
         model=args.model,
@@ -298,6 +303,7 @@ def option(key: tuple[str, ...]) -> str:
         "start_s": "start",
         "tape": "record",
         "tape_pictures": "pictures",
+        "enabled": "viewer",
     }.get(key[-1], key[-1])
 
 
@@ -316,7 +322,11 @@ def require_weights(name: str, checkpoint: str | None) -> None:
 
 def require_addresses(config: Config, who: str) -> None:
     """Raises `UserError` unless every link has an address that other machines can be told."""
-    unused = {"keys"} if config.output.annotated else {"keys", "previews"}
+    unused = {"keys"}
+    if not config.shows_pictures:
+        unused.add("previews")
+    if not config.viewer.enabled:
+        unused.add("broadcast")
     missing = [name for name, value in config.links.model_dump(exclude=unused).items() if value is None]
     if missing:
         raise UserError(

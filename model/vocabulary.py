@@ -12,12 +12,12 @@ from pathlib import Path
 
 import yaml
 
-from model.avsbench_ov import NAMES
+from model import audioset, avsbench_ov
 from model.errors import ModelError
 
 MAX_WORDS = 5000
 MAX_CHARACTERS = 100
-PRESETS: dict[str, tuple[str, ...]] = {"avsbench-ov": NAMES}
+PRESETS: dict[str, tuple[str, ...]] = {"avsbench-ov": avsbench_ov.NAMES, "audioset": audioset.NAMES}
 
 
 @dataclass(frozen=True)

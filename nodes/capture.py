@@ -45,7 +45,8 @@ def open_source(config: Config, clock: Clock, memory: Memory | None = None) -> S
     if not s.uri:
         raise UserError("source.uri: nothing to open; give --source FILE")
     kind, preview = kind_of(s.uri), None
-    if o.annotated or o.tape is not None:
+    moving = config.shows_pictures or o.tape is not None
+    if moving:
         preview = PreviewSettings(max_side=o.preview_side, max_fps=o.preview_fps, quantiser=o.jpeg_quantiser)
     begun_ns = None
     if memory.begun_wall_ns is not None:
@@ -68,7 +69,7 @@ def open_source(config: Config, clock: Clock, memory: Memory | None = None) -> S
     if is_tape(Path(s.uri)):
         return TapeSource(
             Path(s.uri), clock=clock, hop_s=s.hop_s, pace=s.pace, start_s=s.start_s,
-            source_id=None if s.id == SourceConfig().id else s.id, previews=o.annotated or o.tape is not None,
+            source_id=None if s.id == SourceConfig().id else s.id, previews=moving,
             everything=s.dropped_too, after=memory.reached,
         )  # fmt: skip
     return FileSource(

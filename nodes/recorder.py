@@ -98,6 +98,8 @@ class RecorderStage:
             if self._writer is not None:
                 self._writer.write(message, wall_ns=wall_ns)
             self.outputs.add(message, wall_ns)
+        elif isinstance(message, Preview):
+            self.outputs.show(message)
         if isinstance(message, Result | Preview):
             self._film(message)
         return ()

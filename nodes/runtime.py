@@ -105,11 +105,13 @@ class Lifeline:
     another machine (`parent` is None) ends when the supervisor, once heard, has been silent for a minute.
 
     counters: gives what a status tells besides the stage's own figures.
+    reason: why it is to finish, where that was said.
     """
 
     def __init__(self, control: ControlClient, stage: Stage, clock: Clock, parent: int | None = None) -> None:
         self.control, self.stage, self.clock = control, stage, clock
         self.started = self.stopping = self.finishing = self.late = False
+        self.reason = ""
         self.counters: Callable[[], dict[str, Any]] = dict
         self._parent = parent
         self._heard_ns: int | None = None
@@ -148,7 +150,7 @@ class Lifeline:
                 case "stop":
                     self.stopping, value = True, None
                 case "finish":
-                    self.finishing, value = True, None
+                    self.finishing, self.reason, value = True, str(request.args.get("reason", "")), None
                 case "ping":
                     value = None
                 case "welcome":

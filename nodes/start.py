@@ -72,7 +72,7 @@ def capture(tools: Tools) -> Counters:
     overflow = tools.config.source.overflow or source.overflow
     tape = open_tape(tools.config, source, tools.memory)
     snippets = tools.sender("snippets", overflow, tape.dropped if tape else None)
-    previews = tools.sender("previews", overflow) if tools.config.output.annotated else None
+    previews = tools.sender("previews", overflow) if tools.config.shows_pictures else None
     tools.control.ready()
     counters = run_capture(stage, snippets, previews, tools.lifeline(stage), tape)
     for sender in (snippets, previews):
@@ -114,9 +114,24 @@ def recorder(tools: Tools) -> Counters:
     from nodes.recorder import open_recorder
 
     stage = open_recorder(tools.config, tools.clock, tools.memory)
-    links = ("results", "previews") if tools.config.output.annotated else ("results",)
+    links = ("results", "previews") if tools.config.shows_pictures else ("results",)
     try:
         return _in_line(tools, stage, links, None)
+    finally:
+        stage.close()
+
+
+def viewer(tools: Tools) -> Counters:
+    from nodes.viewer import open_viewer, run_viewer
+    from streaming.viewer.feed import Feed
+
+    feed = Feed(str(tools.config.links.broadcast), tools.security)
+    stage = open_viewer(tools.config, tools.clock, tools.memory, tools.security)
+    try:
+        tools.control.ready()
+        counters = run_viewer(stage, feed, tools.lifeline(stage))
+        feed.close()
+        return counters
     finally:
         stage.close()
 
@@ -127,6 +142,7 @@ NODES: dict[str, Callable[[Tools], Counters]] = {
     "model": model,
     "classification": classification,
     "recorder": recorder,
+    "viewer": viewer,
 }
 
 

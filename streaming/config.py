@@ -35,9 +35,10 @@ from model.vocabulary import Vocabulary
 from streaming.complaints import Expects, Misfit, complaints
 from streaming.errors import UserError
 from streaming.outputs.broker import check_broker
-from streaming.security import check_address
+from streaming.security import check_address, is_loopback
 from streaming.settings import Fault, Layer, Origin, merge, nested, read_yaml, setting
 from streaming.sources.address import kind_of
+from streaming.viewer.guard import check_token
 
 __all__ = ["Config", "Layer", "Origin", "load", "merge", "nested", "read_yaml", "setting", "validate"]
 
@@ -345,6 +346,62 @@ class OutputConfig(Section):
     """The port, on this machine alone, at which Prometheus finds figures of the run."""
 
 
+class ViewerConfig(Section):
+    """A page to watch a run on (docs/viewer.md)."""
+
+    enabled: bool = False
+    """Whether there is one."""
+    host: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9_.:-]{1,255}$"),
+        Expects("text, an address of this machine or its name"),
+    ] = "127.0.0.1"
+    """The address at which it is served; one that others can reach, such as 0.0.0.0, needs a `token` ..."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8765
+    """... and the port; 0 for any that is free."""
+    token: str = Field(default="", validate_default=True)
+    """What whoever wants to watch has to know, at least 16 characters; `${NAME}` takes a variable of the
+    environment."""
+    certificate: str | None = None
+    """The certificate, in PEM, with which the page is served over TLS ..."""
+    key: str | None = None
+    """... and its key, unless that stands in the same file."""
+    plain: Annotated[bool, Field(validate_default=True)] = False
+    """Whether others may reach it without TLS, where everybody on the way can read and change everything."""
+    names: list[str] = []
+    """By which names, besides its addresses, the machine may be asked for the page."""
+
+    @field_validator("token")
+    @classmethod
+    def _others_need_a_token(cls, token: str, info: ValidationInfo) -> str:
+        host = info.data.get("host", "127.0.0.1")
+        if not token and not is_loopback(host):
+            raise ValueError(
+                f"found none, expected one, as others can reach {host}: viewer.token=${{VIEWER_TOKEN}}, the "
+                "variable being taken from the environment"
+            )
+        check_token(token)
+        return token
+
+    @field_validator("key")
+    @classmethod
+    def _belongs_to_a_certificate(cls, key: str | None, info: ValidationInfo) -> str | None:
+        if key is not None and info.data.get("certificate") is None:
+            raise ValueError("found one without viewer.certificate, expected both or neither")
+        return key
+
+    @field_validator("plain")
+    @classmethod
+    def _others_need_tls(cls, plain: bool, info: ValidationInfo) -> bool:
+        host = info.data.get("host", "127.0.0.1")
+        if not plain and not info.data.get("certificate") and not is_loopback(host):
+            raise ValueError(
+                f"found false, and no viewer.certificate, with which others could reach {host} safely: give "
+                "one and its viewer.key, or set this to true in a network that you trust"
+            )
+        return plain
+
+
 class NodeConfig(Section):
     """One process."""
 
@@ -374,6 +431,8 @@ class NodesConfig(Section):
     """Names it."""
     recorder: NodeConfig = NodeConfig()
     """Writes the files."""
+    viewer: NodeConfig = NodeConfig()
+    """Serves the page, where one is wanted."""
 
 
 class SupervisionConfig(Section):
@@ -403,10 +462,12 @@ class LinksConfig(Section):
     """From classification to recorder."""
     previews: str | None = None
     """The moving picture and sound, from capture to recorder."""
+    broadcast: str | None = None
+    """From the recorder to the page: all that comes to it."""
     control: str | None = None
     """Between the nodes and whoever supervises them."""
 
-    @field_validator("snippets", "features", "masks", "results", "previews", "control")
+    @field_validator("snippets", "features", "masks", "results", "previews", "broadcast", "control")
     @classmethod
     def _may_be_used(cls, address: str | None, info: ValidationInfo) -> str | None:
         if address is not None and info.data.get("keys") is None:
@@ -433,6 +494,7 @@ class Config(Section):
     supervision: SupervisionConfig = SupervisionConfig()
     links: LinksConfig = LinksConfig()
     output: OutputConfig = OutputConfig()
+    viewer: ViewerConfig = ViewerConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -487,6 +549,11 @@ class Config(Section):
     def all_sources(self) -> list[SourceConfig]:
         """One or several."""
         return self.sources or [self.source]
+
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether the recorder is given the moving picture and its sound."""
+        return self.output.annotated or self.viewer.enabled
 
     @property
     def captures(self) -> list[str]:

@@ -76,6 +76,7 @@ class Watcher:
         self._quiet = quiet
         self._told_ns = self._status_ns = clock.monotonic_ns()
         self._status_s = status_s
+        self._address: str | None = None  # at which the run can be watched, once that was told
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -102,6 +103,11 @@ class Watcher:
 
     def watch(self, nodes: Mapping[str, Node]) -> None:
         """Bring the display up to date."""
+        viewer = nodes.get("viewer")
+        address = viewer.counters.get("address") if viewer is not None else None
+        if address is not None and address != self._address:
+            self._address = address
+            self.say(f"watch it at {address}")
         recorder = nodes["recorder"].counters
         missing = ", ".join(
             name for name, node in nodes.items() if node.state in ("starting", "down", "failed")

@@ -354,5 +354,9 @@ class ControlClient(_End):
 
 
 def _tidy(error: str | None) -> str | None:
-    """An error text that can always be sent, whatever went wrong."""
-    return None if error is None else error.encode(errors="replace").decode()[:MAX_ERROR_CHARS]
+    return None if error is None else tidy(error)
+
+
+def tidy(text: str) -> str:
+    """A text that can always be sent, whatever is in it."""
+    return text.encode(errors="replace").decode()[:MAX_ERROR_CHARS]

@@ -17,6 +17,7 @@ class Memory(BaseModel):
     begun_wall_ns: when the run began, by the wall clock; None for one that has not.
     reached: for a capture node, the newest snippet that has come further than it.
     vocabulary: for the classification node, `words` and `revision` of the vocabulary that was set last.
+    port: for the viewer, the port at which it was; pages that are open look for it there.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -25,6 +26,7 @@ class Memory(BaseModel):
     begun_wall_ns: int | None = None
     reached: Place | None = None
     vocabulary: dict[str, Any] | None = None
+    port: int | None = None
 
 
 def numbered(path: Path, incarnation: int) -> Path:

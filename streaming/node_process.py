@@ -68,6 +68,11 @@ class Node:
         return self.state in ("done", "failed")
 
     @property
+    def has_ended(self) -> bool:
+        """Whether its process, if it has one here, is no more."""
+        return self.process is not None and self.process.poll() is not None
+
+    @property
     def restarts(self) -> int:
         return self.incarnation - 1
 
@@ -135,9 +140,8 @@ class Node:
 
 def end_all(nodes: Sequence[Node], grace_s: float) -> None:
     """See every process to its end: those that are done by themselves, the others at a signal."""
+    _wait([node.process for node in nodes if node.process is not None and node.state == "done"], grace_s)
     living = [node.process for node in nodes if node.process is not None]
-    if all(node.state == "done" for node in nodes):
-        _wait(living, grace_s)
     for signal_, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, None)):
         living = [process for process in living if process.poll() is None]
         for process in living:

@@ -122,14 +122,15 @@ def check_address(address: str, security: Security | None = None) -> None:
     match = TCP.fullmatch(address)
     if match is None:
         raise UserError(f"{address}: not an address, expected ipc://PATH or tcp://HOST:PORT")
-    if security is None and not _is_loopback(match["host"]):
+    if security is None and not is_loopback(match["host"]):
         raise UserError(
             f"{address}: others can reach this address, so it needs keys: make them with "
             "`python run_pipeline.py keys DIR`, or use 127.0.0.1"
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine can reach a host, by address or as `localhost`."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -7,6 +7,9 @@ A node that dies, or says nothing any more, is started again after a moment, and
 of its life so far (`_memory_of`); its neighbours keep what it had in hand. One that dies over and over is
 given up where somebody waits for the end, of a recording; a live run goes on without it and keeps trying.
 Whatever happens, no process is left behind.
+
+Beside the line there may be a node that only looks on, the viewer (`BESIDE`). It is looked after like the
+others, but no run waits long for it, ends because of it, or goes on because of it.
 """
 
 from __future__ import annotations
@@ -21,7 +24,18 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.clock import Clock
 from streaming.config import Config, LinksConfig, NodeConfig, is_live, kind_of_node
-from streaming.control import Answer, ClientRequest, ControlServer, Done, Event, Failed, Hello, Ready, Status
+from streaming.control import (
+    Answer,
+    ClientRequest,
+    ControlServer,
+    Done,
+    Event,
+    Failed,
+    Hello,
+    Ready,
+    Status,
+    tidy,
+)
 from streaming.errors import UserError
 from streaming.memory import Memory
 from streaming.node_process import PROGRAM, Node, death, end_all, told
@@ -32,10 +46,13 @@ if TYPE_CHECKING:
     from streaming.outputs.metrics import Metrics
 
 NODES = ("capture", "feature", "model", "classification", "recorder")
+BESIDE = ("viewer",)  # look on, and are no part of the line
 POLL_S = 0.1
 START_S = 300.0  # a large model on a slow disk takes its time
 DRAIN_S = 3.5  # what an interrupted run gives its nodes to finish
 TERMINATE_S = 5.0  # a recorder that was not drained still finishes its film
+FAREWELL_S = 2.0  # what those beside the line are given to take leave of whoever looks
+LATE_S = 30.0  # a run whose line is ready waits no longer for those beside it
 PING_S = 5.0
 LOST_S = 30.0  # a node on another machine that says nothing for so long is lost
 STEADY_S = 60.0  # a node that was ready for so long did not die of what it had died of before
@@ -49,15 +66,20 @@ class NodeFailure(Exception):
 
 def resolved_links(links: LinksConfig, directory: Path) -> LinksConfig:
     """Every link with an address: those not configured become sockets in `directory`."""
-    names = ("snippets", "features", "masks", "results", "previews", "control")
+    names = ("snippets", "features", "masks", "results", "previews", "broadcast", "control")
     return links.model_copy(
         update={name: getattr(links, name) or f"ipc://{directory / name}" for name in names}
     )
 
 
 def used_nodes(config: Config) -> Sequence[str]:
-    """The nodes this configuration wants, in the order of the line."""
-    return (*config.captures, *NODES[1:])
+    """The nodes this configuration wants, in the order of the line, and last those beside it."""
+    return (*config.captures, *NODES[1:], *(["viewer"] if config.viewer.enabled else []))
+
+
+def in_line(node: Node) -> bool:
+    """Whether messages pass through a node on their way."""
+    return kind_of_node(node.name) not in BESIDE
 
 
 class Supervisor:
@@ -103,7 +125,7 @@ class Supervisor:
         Raises `UserError` for what the user can mend and `NodeFailure` when a node died for good. Before it
         returns or raises, every process has ended and the directory of sockets is gone.
         """
-        control = None
+        control, ending = None, "every source has ended"
         try:
             keys = self.config.links.keys
             control = ControlServer(
@@ -112,8 +134,14 @@ class Supervisor:
             self._metrics = open_metrics(self.config)
             self._start()
             self._until_done(control)
+            if self._stop.is_set():
+                ending = "it was stopped"
+        except (UserError, NodeFailure) as error:
+            ending = str(error)
+            raise
         finally:
             if control is not None:
+                self._take_leave(control, ending)
                 for node in self._elsewhere():
                     control.request(node.name, "stop")
             end_all(list(self.nodes.values()), TERMINATE_S)
@@ -122,7 +150,7 @@ class Supervisor:
             if self._metrics is not None:
                 self._metrics.close()
             shutil.rmtree(self._directory, ignore_errors=True)
-        if failed := [node for node in self.nodes.values() if node.state == "failed"]:
+        if failed := [node for node in self._line() if node.state == "failed"]:
             raise NodeFailure("; ".join(f"the {node.name} node {node.reason}" for node in failed))
         return {
             name: node.counters | ({"restarts": node.restarts} if node.restarts else {})
@@ -156,14 +184,15 @@ class Supervisor:
             begun_wall_ns=self._begun_wall_ns,
             reached=self._reached.get(source) if kind == "capture" else None,
             vocabulary=self._vocabulary if kind == "classification" else None,
+            port=node.counters.get("port") if kind == "viewer" else None,
         )
 
     # Watching --------------------------------------------------------------------------------------------
 
     def _until_done(self, control: ControlServer) -> None:
         begun_ns = pinged_ns = self.clock.monotonic_ns()
-        stopping_ns: int | None = None
-        while not all(node.over for node in self.nodes.values()):
+        line_ready_ns = stopping_ns = None
+        while not all(node.over for node in self._line()):
             for event in control.poll(POLL_S):
                 self._on_event(control, event)
             for node in self.nodes.values():
@@ -172,10 +201,13 @@ class Supervisor:
             if self._metrics is not None:
                 self._metrics.update(self._told_of_all())
             now_ns = self.clock.monotonic_ns()
-            if self._begun_wall_ns is None and all(node.state != "starting" for node in self.nodes.values()):
-                self._begun_wall_ns = self.clock.wall_ns()
-                for name in self.config.captures:
-                    control.request(name, "start")
+            if self._begun_wall_ns is None and all(node.state != "starting" for node in self._line()):
+                line_ready_ns = line_ready_ns or now_ns
+                waiting = any(node.state == "starting" for node in self.nodes.values())
+                if not waiting or now_ns - line_ready_ns > LATE_S * 1e9:
+                    self._begun_wall_ns = self.clock.wall_ns()
+                    for name in self.config.captures:
+                        control.request(name, "start")
             if now_ns - pinged_ns > PING_S * 1e9:
                 pinged_ns = now_ns
                 for node in self._elsewhere():
@@ -186,10 +218,10 @@ class Supervisor:
                 stopping_ns = now_ns
                 self._end_sources(control)
             if stopping_ns is not None:
-                broken = any(node.state in ("down", "starting") for node in self.nodes.values())
+                broken = any(node.state in ("down", "starting") for node in self._line())
                 if broken or self._hurry.is_set() or now_ns - stopping_ns > DRAIN_S * 1e9:
                     return
-            late = [node.name for node in self.nodes.values() if node.state == "starting"]
+            late = [node.name for node in self._line() if node.state == "starting"]
             if late and self._begun_wall_ns is None and now_ns - begun_ns > START_S * 1e9:
                 raise NodeFailure(f"not ready after {START_S:.0f} s: {', '.join(late)}{self._hint(late)}")
 
@@ -201,6 +233,24 @@ class Supervisor:
                 node.state = "done"  # nothing more comes of it
             elif not node.over:
                 control.request(name, "stop", deadline_s=DRAIN_S)
+
+    def _take_leave(self, control: ControlServer, ending: str) -> None:
+        """Tell those who look on that it is over, and why; for a moment they are waited for."""
+        looking = {
+            name: node for name, node in self.nodes.items() if not in_line(node) and node.state == "ready"
+        }
+        for name in looking:
+            control.request(name, "finish", {"reason": tidy(ending)})
+        until_ns = self.clock.monotonic_ns() + round(FAREWELL_S * 1e9)
+        while not all(node.over or node.has_ended for node in looking.values()):
+            for event in control.poll(POLL_S):
+                if isinstance(event, Done) and event.node in looking:  # what others say changes nothing now
+                    self._on_report(control, looking[event.node], event)
+            if self._hurry.is_set() or self.clock.monotonic_ns() > until_ns:
+                return
+
+    def _line(self) -> list[Node]:
+        return [node for node in self.nodes.values() if in_line(node)]
 
     def _elsewhere(self) -> list[Node]:
         return [node for node in self.nodes.values() if node.process is None and not node.over]
@@ -248,7 +298,7 @@ class Supervisor:
                 node.state = "done"
                 node.tells(report.stats)
             case Failed():
-                if self._begun_wall_ns is None or not self._live:
+                if self._begun_wall_ns is None or (not self._live and in_line(node)):
                     raise UserError(report.error)  # to start it again would not mend it
                 node.error = report.error
 
@@ -322,10 +372,12 @@ class Supervisor:
     def _nothing_comes_to(self, node: Node) -> bool:
         """Whether all that it gets its messages from is over. Whoever has seen every end knows by itself; one
         that took the place of another, or whose source failed, does not."""
+        if not in_line(node):
+            return False
         place = NODES.index(kind_of_node(node.name))
-        before = [one for one in self.nodes.values() if NODES.index(kind_of_node(one.name)) == place - 1]
+        before = [one for one in self._line() if NODES.index(kind_of_node(one.name)) == place - 1]
         if node.name == "recorder":
-            before += [one for one in self.nodes.values() if kind_of_node(one.name) == "capture"]
+            before += [one for one in self._line() if kind_of_node(one.name) == "capture"]
         unaware = node.restarts > 0 or any(one.state == "failed" or one.restarts for one in before)
         return unaware and bool(before) and all(one.over for one in before)
 
@@ -346,8 +398,12 @@ class Supervisor:
         """A node is dead: it is started again in a while, or it was the last time."""
         limits, now_ns = self.config.supervision, self.clock.monotonic_ns()
         node.reason = how = f"gave up: {node.error}" if node.error else how
-        if self._begun_wall_ns is None or self._stop.is_set() or (node.process is None and not self._live):
+        over = self._begun_wall_ns is None or self._stop.is_set() or (node.process is None and not self._live)
+        if over and in_line(node):
             raise NodeFailure(f"the {node.name} node {how}")
+        if self._stop.is_set():
+            node.state = "failed"
+            return
         if node.ready_ns is not None and now_ns - node.ready_ns > STEADY_S * 1e9:
             node.backoff.succeeded()
         node.state, node.died_ns = "down", now_ns
@@ -370,7 +426,8 @@ class Supervisor:
         else:
             times = "once" if len(node.deaths_ns) == 1 else f"{len(node.deaths_ns)} times"
             node.state, node.reason = "failed", f"died {times}; at last it {how}"
-            if kind_of_node(node.name) != "capture" or len(self.config.captures) == 1:
+            alone = kind_of_node(node.name) == "capture" and len(self.config.captures) > 1
+            if in_line(node) and not alone:
                 raise NodeFailure(f"the {node.name} node {node.reason}")
             self._say(f"the {node.name} node {node.reason}; the run goes on without it")
         node.due_ns = now_ns + round(wait_s * 1e9)

@@ -84,7 +84,7 @@ def test_every_command_has_help_that_tells_of_each_option(
         ("dance", "invalid choice: 'dance'"),
         ("run --sauce clip.mp4", "unrecognized arguments: --sauce clip.mp4"),
         ("run --pace slowly", "invalid choice: 'slowly' (choose from 'asap', 'realtime')"),
-        ("node viewer", "invalid choice: 'viewer'"),
+        ("node screen", "invalid choice: 'screen'"),
         ("check", "the following arguments are required: CONFIG"),
         ("keys", "the following arguments are required: DIR"),
         ("bench --seconds soon", "argument --seconds: invalid int value: 'soon'"),
@@ -275,6 +275,20 @@ def test_options_are_settings_and_go_over_the_file(pretended: type[Pretended]) -
     assert (seen.source.uri, seen.source.id, seen.source.pace) == ("clip.mp4", "cam", "realtime")
     assert (seen.model.name, seen.model.backbone, seen.model.checkpoint) == ("swinb", "swinb", "stand-in")
     assert (seen.vocabulary.words, seen.output.dir, seen.source.hop_s) == ("dog", "out", 0.5)
+
+
+def test_a_page_is_served_when_it_is_asked_for(pretended: type[Pretended]) -> None:
+    Path("mine.yaml").write_text("viewer: {enabled: true, port: 0}\n")
+    for more, enabled in {"": False, "--viewer": True, "--config mine.yaml": True}.items():
+        assert main(shlex.split(f"{WELL} {more}")) == 0
+        assert pretended.seen.viewer.enabled is enabled
+    assert main(shlex.split(f"{WELL} --config mine.yaml --no-viewer")) == 0
+    assert not pretended.seen.viewer.enabled
+
+
+def test_a_page_for_others_without_a_token_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    found = errors(capsys, f"{WELL} --viewer --set viewer.host=0.0.0.0")
+    assert [line.partition(": found")[0] for line in found] == ["--set: viewer.token", "--set: viewer.plain"]
 
 
 def test_a_run_leaves_its_address_while_it_lasts(pretended: type[Pretended], tmp_path: Path) -> None:

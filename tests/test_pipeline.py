@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import urllib.request
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+import aiohttp
 import pytest
 import zmq
 from prometheus_client.parser import text_string_to_metric_families as parse
@@ -26,6 +30,7 @@ from streaming.supervisor import NODES, NodeFailure, Supervisor
 from tests.brokers import Listener, Mosquitto, needs_mosquitto
 from tests.media import make_clip
 from tests.pipeline import ROOT, alive, command, descendants, free_port, run, settings, wait_for
+from tests.viewers import joins, played, read
 
 pytestmark = pytest.mark.slow
 
@@ -350,6 +355,115 @@ def test_a_broker_that_is_not_there_costs_nothing_but_a_line(
     (line,) = set(said)
     assert line.startswith(f"recorder: output.mqtt: mqtt://{address.partition('@')[2]} cannot be reached")
     assert counters["recorder"]["outputs"]["mqtt"]["queue"] > 0
+
+
+class Watching:
+    """Somebody who watches a run to its end, and comes back whenever the page is lost."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.told: set[int] = set()  # numbers of the results that were heard of
+        self.live: set[int] = set()  # of those that came with their masks
+        self.pictures = self.sounds = self.visits = 0
+        self.ending: str | None = None
+        self._thread = threading.Thread(target=lambda: played(self._watch()), daemon=True)
+
+    def begin(self, address: str) -> None:
+        if not self.address:
+            self.address = address
+            self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join(120)
+
+    async def _watch(self) -> None:
+        async with aiohttp.ClientSession() as session:
+            while self.ending is None:
+                with suppress(aiohttp.ClientError, ConnectionError):
+                    page = await joins(session, self.address)
+                    self.visits += 1
+                    await page.says(type="watch", max_fps=30, sound="source")
+                    while self.ending is None:
+                        self._hear(read(await page.line.receive()))
+                await asyncio.sleep(0.05)
+
+    def _hear(self, frame: dict) -> None:
+        match frame["type"]:
+            case "history":
+                self.told |= {hop["seq"] for hop in frame["hops"]}
+            case "result":
+                self.told.add(frame["seq"])
+                self.live.add(frame["seq"])
+            case "picture":
+                self.pictures += 1
+            case "sound":
+                self.sounds += 1
+            case "ended":
+                self.ending = frame["reason"]
+
+
+def test_a_run_can_be_watched_and_does_not_notice_when_its_page_dies(
+    finished: tuple[Path, dict], clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a film, so that pictures are there for the page alone."""
+    monkeypatch.setattr(node_process, "RETRY_S", (0.05, 0.05))
+    watching, killed, said = Watching(), [], []
+
+    def watch(nodes: Mapping[str, Node]) -> None:
+        viewer = nodes["viewer"]
+        if "address" in viewer.counters:
+            watching.begin(viewer.counters["address"])
+        if len(watching.live) >= 2 and watching.pictures and viewer.process is not None and not killed:
+            killed.append(viewer.process.pid)
+            viewer.process.kill()
+
+    port = free_port()
+    config = settings(clip, tmp_path, "source.pace=realtime", "viewer.enabled=true", f"viewer.port={port}")
+    counters = run(config, watch=watch, say=said.append)
+    watching.join()
+    assert first_difference(finished[0] / "results.jsonl", tmp_path / "results.jsonl") is None
+    assert watching.address == f"http://127.0.0.1:{port}/"
+    assert killed
+    assert said == [
+        "the viewer node was killed by SIGKILL; starting it again in 0 s", "the viewer node is back",
+    ]  # fmt: skip
+    assert counters["viewer"]["restarts"] == 1
+    assert watching.visits >= 2
+    assert watching.told == set(range(7))
+    assert watching.pictures > 25
+    assert watching.sounds > 1
+    assert watching.ending == "every source has ended"
+    assert not list(tmp_path.glob("*.mp4"))
+    assert not alive(killed[0])
+
+
+def test_a_page_is_shown_every_message_of_every_source(clip: Path, tmp_path: Path) -> None:
+    """And asks how the run is, every second of it."""
+    said: list[str] = []
+    sources = f"sources=[{{id: front, uri: {clip}}}, {{id: back, uri: {clip}}}]"
+    more = ["source.pace=realtime", "viewer.enabled=true", "viewer.port=0"]
+    counters = run(settings(None, tmp_path, sources, *more), say=said.append)
+    assert said == []
+    assert counters["recorder"]["outputs"]["broadcast"]["sent"] == 2 * (7 + 7)
+    assert counters["viewer"]["shown"] == 2 * (7 + 7)
+    assert counters["viewer"]["damaged"] == 0
+
+
+def test_the_command_tells_where_to_watch_and_that_a_port_is_taken(clip: Path, tmp_path: Path) -> None:
+    args = ["run", "--source", str(clip), "--weights", "stand-in", "--vocabulary", "dog", "--quiet"]
+    small = ["--out", str(tmp_path), "--set", "model.short_side=64", "--set", "vocabulary.cache_dir="]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = command(*args, *small, "--viewer", "--set", f"viewer.port={port}")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"error: viewer.port: port {port} of 127.0.0.1 cannot be used: Address already in use; choose "
+        "another, or 0 for any that is free"
+    )
+    done = command(*args, *small, "--viewer", "--set", f"viewer.port={port}")
+    assert done.returncode == 0, done.stderr
+    assert f"watch it at http://127.0.0.1:{port}/" in done.stderr.splitlines()
+    assert len(list(read_results(tmp_path / "results.jsonl"))) == 7
 
 
 def test_a_file_that_is_no_video_is_one_clear_line_and_exit_code_2(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from streaming.clock import Clock
 from streaming.config import Config
-from streaming.messages import Result
+from streaming.messages import Preview, Result
 from streaming.security import Security
 
 Counters = Mapping[str, int | bool]
@@ -37,6 +37,15 @@ class Output(Protocol):
         ...
 
 
+@runtime_checkable
+class Onlooker(Protocol):
+    """An output that is shown the moving picture, too."""
+
+    def show(self, preview: Preview) -> None:
+        """Picture and sound of a hop; its result comes later."""
+        ...
+
+
 class Outputs:
     """All outputs of a run, by name. One that fails is told of in the log and left out from then on."""
 
@@ -54,6 +63,9 @@ class Outputs:
 
     def add(self, result: Result, wall_ns: int) -> None:
         self._each(lambda output: output.add(result, wall_ns))
+
+    def show(self, preview: Preview) -> None:
+        self._each(lambda output: output.show(preview) if isinstance(output, Onlooker) else None)
 
     def end(self, source: str, seq: int, wall_ns: int) -> None:
         self._each(lambda output: output.end(source, seq, wall_ns))
@@ -76,11 +88,15 @@ class Outputs:
 def open_outputs(config: Config, clock: Clock) -> dict[str, Output]:
     """The outputs that are configured, by name. Raises `UserError` where one cannot be had."""
     outputs: dict[str, Output] = {}
+    security = Security(config.links.keys) if config.links.keys else None
     try:
+        if config.viewer.enabled:
+            from streaming.outputs.broadcast import Broadcast
+
+            outputs["broadcast"] = Broadcast(str(config.links.broadcast), security)
         if config.output.publish is not None:
             from streaming.outputs.publish import Publisher
 
-            security = Security(config.links.keys) if config.links.keys else None
             outputs["publish"] = Publisher(config.output.publish, security)
         if config.output.mqtt.address:
             from streaming.outputs.mqtt import open_mqtt

@@ -56,9 +56,10 @@ def test_a_source_is_opened_as_configured(clip: Path) -> None:
     assert isinstance(messages[-1], End)
 
 
-def test_previews_are_made_for_the_annotated_video_alone(clip: Path) -> None:
-    bare = list(opened(f"source.uri={clip}", "output.annotated=false"))
-    assert not any(isinstance(message, Preview) for message in bare)
+def test_previews_are_made_for_the_annotated_video_and_the_page_alone(clip: Path) -> None:
+    bare = (f"source.uri={clip}", "output.annotated=false")
+    assert not any(isinstance(message, Preview) for message in opened(*bare))
+    assert any(isinstance(message, Preview) for message in opened(*bare, "viewer.enabled=true"))
     texts = (f"source.uri={clip}", "output.preview_fps=5", "output.preview_side=80")
     jpegs = [jpeg for message in opened(*texts) if isinstance(message, Preview) for jpeg in message.jpegs]
     assert len(jpegs) == 16

@@ -21,7 +21,7 @@ from streaming.config import Config, load, setting
 from streaming.control import Done, pack
 from streaming.errors import UserError
 from streaming.memory import Memory
-from streaming.messages import Message, Result
+from streaming.messages import Message, Preview, Result
 from streaming.outputs.outputs import Outputs
 from streaming.results import read_results, result_line
 from tests.nodes.samples import NS, end, preview, result
@@ -381,6 +381,25 @@ def test_others_are_told_the_very_lines_of_the_file(tmp_path: Path) -> None:
     told = stage.stats()
     assert (told["results"], told["outputs"]) == (2, {"notes": {"sent": 2}})
     assert pack(Done(node="recorder", stats=told))
+
+
+def test_the_moving_picture_is_shown_to_those_who_look_on(tmp_path: Path) -> None:
+    class Looking(Notes):
+        def __init__(self) -> None:
+            super().__init__()
+            self.shown: list[int] = []
+
+        def show(self, preview: Preview) -> None:
+            self.shown.append(preview.seq)
+
+    looking, others = Looking(), Notes()
+    config = config_of(tmp_path, "output.annotated=false")
+    outputs = Outputs({"looking": looking, "others": others})
+    stage = Telling(RecorderStage.from_config(config, FakeClock()), outputs, FakeClock())
+    for message in (preview(0, PICTURES), result(0), preview(1, PICTURES)):
+        stage.process(message)
+    assert looking.shown == [0, 1]
+    assert len(looking.lines) == len(others.lines) == 1
 
 
 def test_others_are_told_of_all_sources(tmp_path: Path) -> None:

@@ -92,8 +92,8 @@ def heard(server: ControlServer, count: int) -> list[Event]:
     return events
 
 
-def test_there_is_a_node_for_every_place_in_the_line() -> None:
-    assert tuple(starting.NODES) == supervisor.NODES
+def test_there_is_a_node_for_every_place_in_the_line_and_beside_it() -> None:
+    assert tuple(starting.NODES) == supervisor.NODES + supervisor.BESIDE
 
 
 def test_a_node_that_comes_to_its_end_says_so(server: ControlServer, folder: Path, node_that: Any) -> None:

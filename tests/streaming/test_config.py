@@ -230,6 +230,30 @@ BEYOND = (
         ),
         ("links: {masks: 'tcp://0.0.0.0:1'}", f"links.masks: {BEYOND}"),
         ("output: {publish: 'tcp://0.0.0.0:1'}", f"output.publish: {BEYOND}"),
+        ("links: {broadcast: 'tcp://0.0.0.0:1'}", f"links.broadcast: {BEYOND}"),
+        ("viewer: {port: 65536}", "viewer.port: found 65536, expected a whole number from 0 to 65535"),
+        (
+            "viewer: {host: 'http://x'}",
+            "viewer.host: found 'http://x', expected text, an address of this machine or its name",
+        ),
+        (
+            "viewer: {host: 0.0.0.0, plain: true}",
+            "viewer.token: found none, expected one, as others can reach 0.0.0.0: "
+            "viewer.token=${VIEWER_TOKEN}, the variable being taken from the environment",
+        ),
+        (
+            "viewer: {host: 10.0.0.1, token: '${VIEWER_TOKEN}'}",
+            "viewer.plain: found false, and no viewer.certificate, with which others could reach 10.0.0.1 "
+            "safely: give one and its viewer.key, or set this to true in a network that you trust",
+        ),
+        (
+            "viewer: {key: page.key}",
+            "viewer.key: found one without viewer.certificate, expected both or neither",
+        ),
+        (
+            "viewer: {token: hunter2}",
+            "viewer.token: found another text, expected 16 to 200 of the characters A-Z a-z 0-9 . _ ~ -",
+        ),
         (
             "output: {publish: 5560}",
             "output.publish: 5560: not an address, expected ipc://PATH or tcp://HOST:PORT",
@@ -270,8 +294,9 @@ def test_a_wrong_value_is_told(write: Any, text: str, told: str) -> None:
             "source.uri: no such key; write 'uri:' in a line of its own below 'source:'",
         ),
         (
-            "nodes: {viewer: }",
-            "nodes.viewer: no such key; expected one of capture, feature, model, classification, recorder",
+            "nodes: {screen: }",
+            "nodes.screen: no such key; expected one of capture, feature, model, classification, recorder, "
+            "viewer",
         ),
         (
             r'nodes: {model: {"a\n\e[1m": 1}}',
@@ -504,6 +529,16 @@ def test_a_capture_node_knows_of_its_own_source_alone(write: Any) -> None:
 def test_wrong_sources_are_told_in_a_line(write: Any, text: str, told: str) -> None:
     (line,) = mistakes(write(text))
     assert told in line
+
+
+def test_a_page_for_others_needs_a_token_and_tls_or_a_word_that_none_is_wanted() -> None:
+    token = "viewer.token=${VIEWER_TOKEN}"
+    for more in (["viewer.certificate=page.pem"], ["viewer.plain=true"]):
+        config = load(settings=map(setting, ["viewer.host=0.0.0.0", token, *more]))
+        assert not config.viewer.enabled
+    assert not load(settings=[setting("output.annotated=false")]).shows_pictures
+    watched = load(settings=map(setting, ["output.annotated=false", "viewer.enabled=true"]))
+    assert watched.shows_pictures
 
 
 # What the reference of all settings will be made of

@@ -38,6 +38,23 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     return FakeClock()
 
 
+# Where it can be watched ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_it_is_told_once_where_a_run_can_be_watched(
+    fake: FakeClock, capsys: pytest.CaptureFixture[str], quiet: bool
+) -> None:
+    viewer = Node("viewer", None)
+    with Watcher(fake, quiet=quiet) as watcher:
+        for address in (None, "http://127.0.0.1:1/", "http://127.0.0.1:1/", "http://127.0.0.1:2/"):
+            viewer.counters = {} if address is None else {"address": address}
+            watcher.watch({**nodes_with(RUNNING), "viewer": viewer})
+    assert capsys.readouterr().err.splitlines() == [
+        "watch it at http://127.0.0.1:1/", "watch it at http://127.0.0.1:2/",
+    ]  # fmt: skip
+
+
 # While it goes on -----------------------------------------------------------------------------------------
 
 

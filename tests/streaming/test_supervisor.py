@@ -135,7 +135,7 @@ def test_links_get_addresses_unless_they_have_one(tmp_path: Path) -> None:
     assert found.pop("masks") == "tcp://127.0.0.1:7103"
     assert found == {
         name: f"ipc://{tmp_path}/{name}"
-        for name in ("snippets", "features", "results", "previews", "control")
+        for name in ("snippets", "features", "results", "previews", "broadcast", "control")
     }
 
 
@@ -374,6 +374,78 @@ def test_a_stop_does_not_wait_for_a_node_that_is_dead(
     run.on_watch = once(lambda nodes: nodes["model"].state == "down", run.supervisor.stop)
     run.to_the_end()
     assert run.seen[-1]["model"] == "down"
+
+
+# Beside the line ------------------------------------------------------------------------------------------
+
+
+def test_who_looks_on_is_waited_for_and_told_when_all_else_is_over(run_of: Callable[..., Run]) -> None:
+    run = run_of(capture="begins", recorder="finishes", viewer="looks_on")
+    told = run.to_the_end()
+    assert told["viewer"] == {"told": "to finish", "why": "every source has ended", "port": 8000}
+    assert "ready" in {seen["viewer"] for seen in run.seen if seen["capture"] == "done"}
+    assert run.said == []
+
+
+def test_who_looks_on_hears_why_a_run_ended(run_of: Callable[..., Run]) -> None:
+    stopped = run_of(capture="waits", viewer="looks_on")
+    stopped.on_watch = once(lambda nodes: nodes["viewer"].state == "ready", stopped.supervisor.stop)
+    assert stopped.to_the_end()["viewer"]["why"] == "it was stopped"
+    failed = run_of("supervision.deaths=1", capture="waits", model="dies_always", viewer="looks_on")
+    with pytest.raises(NodeFailure) as caught:
+        failed.to_the_end()
+    assert failed.supervisor.nodes["viewer"].counters["why"] == str(caught.value)
+
+
+@pytest.mark.usefixtures("soon")
+def test_who_looks_on_may_die_and_comes_back_where_it_was(run_of: Callable[..., Run]) -> None:
+    run = run_of(capture="waits", viewer="looks_on")
+
+    def kill() -> None:
+        process = run.supervisor.nodes["viewer"].process
+        assert process is not None
+        process.kill()
+
+    dies = once(lambda nodes: bool(nodes["viewer"].counters), kill)
+    ends = once(
+        lambda nodes: nodes["viewer"].restarts == 1 and nodes["viewer"].state == "ready", run.supervisor.stop
+    )
+    run.on_watch = lambda nodes: (dies(nodes), ends(nodes))[0]
+    told = run.to_the_end()["viewer"]
+    assert (told["restarts"], told["port"]) == (1, 8001)  # the first had 8000, and its successor heard of it
+    assert run.said == [
+        "the viewer node was killed by SIGKILL; starting it again in 0 s", "the viewer node is back",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("kind", ["dies_always", "fills_the_disk", "crashes", "segfaults"])
+def test_who_looks_on_and_always_dies_is_given_up_and_the_run_goes_on(
+    run_of: Callable[..., Run], kind: str
+) -> None:
+    run = run_of("supervision.deaths=2", capture="waits", recorder="finishes", viewer=kind)
+    run.on_watch = once(lambda nodes: nodes["viewer"].state == "failed", run.supervisor.stop)
+    assert run.to_the_end()["capture"] == {"told": "to stop"}
+    assert run.said[-1].startswith("the viewer node died 2 times; at last it ")
+    assert run.said[-1].endswith("; the run goes on without it")
+
+
+def test_a_mistake_that_who_looks_on_finds_at_the_start_is_the_users_to_mend(
+    run_of: Callable[..., Run],
+) -> None:
+    run = run_of(capture="waits", viewer="gives_up")
+    with pytest.raises(UserError, match=r"^clip.mp4: no such file$"):
+        run.to_the_end()
+
+
+def test_a_run_does_not_wait_for_ever_for_who_looks_on(
+    run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "LATE_S", 0.5)
+    monkeypatch.setattr(supervisor, "FAREWELL_S", 0.2)
+    monkeypatch.setattr(supervisor, "TERMINATE_S", 0.2)
+    assert run_of(capture="begins", viewer="hangs").to_the_end()["capture"] == {"told": "to start"}
+    assert run_of(capture="begins", viewer="ignores").to_the_end()["capture"] == {"told": "to start"}
 
 
 # Stopping -------------------------------------------------------------------------------------------------
@@ -662,6 +734,8 @@ def test_a_report_of_a_node_that_does_not_belong_here_changes_nothing(
 def test_the_line_has_five_nodes(tmp_path: Path) -> None:
     config: Config = load()
     assert tuple(supervisor.used_nodes(config)) == NODES
+    watched = load(settings=[setting("viewer.enabled=true")])
+    assert tuple(supervisor.used_nodes(watched)) == (*NODES, "viewer")
     assert all(getattr(config.nodes, name).here for name in NODES)
     made = Supervisor(config, clock=clock)
     assert made._directory.name.startswith(SOCKET_DIR_PREFIX)

@@ -105,7 +105,7 @@ def dies_once(control: ControlClient) -> None:
     until(control, "start")
     if memory().incarnation == 1:
         control.status({"snippets": 3, "results": 3})
-        time.sleep(1.0)  # until it is heard
+        time.sleep(0.5)  # so long, that it has left
         os.kill(os.getpid(), signal.SIGKILL)
     control.done({"snippets": 4, "results": 4, "memory": memory().model_dump()})
 
@@ -120,10 +120,10 @@ def dies_always(control: ControlClient) -> None:
 
 
 def fills_the_disk(control: ControlClient) -> None:
-    """Gives up a while after it became ready."""
+    """Gives up a while after it became ready, the first time long enough for the run to have begun."""
     control.hello()
     control.ready()
-    time.sleep(3.0 if memory().incarnation == 1 else 0.2)  # so long, that the run has begun
+    time.sleep(3.0 if memory().incarnation == 1 else 0.2)
     control.failed("results.jsonl: No space left on device")
     control.close()
     os._exit(2)
@@ -159,6 +159,19 @@ def extracts(control: ControlClient) -> None:
     while not any(request.name == "finish" for request in control.poll(0.2)):
         control.status({"reached": {"source": [0, 6, 6_000_000_000], "other": [1, 2, 3]}})
     control.done({})
+
+
+def looks_on(control: ControlClient) -> None:
+    """Until it is told to finish; is at a port one above that of the one before it."""
+    port = 8000 if memory().port is None else memory().port + 1  # type: ignore[operator]
+    control.hello()
+    control.ready()
+    while True:
+        for request in control.poll(0.1):
+            control.reply(request)
+            if request.name == "finish":
+                return control.done({"told": "to finish", "why": request.args["reason"], "port": port})
+        control.status({"port": port})
 
 
 def until(control: ControlClient, name: str) -> None:
@@ -203,6 +216,7 @@ ZOO: dict[str, Callable[[ControlClient], None]] = {
         hangs_once,
         names,
         extracts,
+        looks_on,
     )
 }
 

@@ -82,13 +82,15 @@ def test_all_that_are_configured_are_told(tmp_path: Path) -> None:
             config_of(
                 f"output.publish=ipc://{tmp_path}/results",
                 f"output.mqtt.address=mqtt://127.0.0.1:{free_port()}",
+                "viewer.enabled=true",
+                f"links.broadcast=ipc://{tmp_path}/broadcast",
             ),
             Clock(),
         )
     )
     outputs.add(result(0, [1]), 0)
     outputs.close()
-    assert outputs.counters["publish"]["sent"] == 1
+    assert outputs.counters["publish"]["sent"] == outputs.counters["broadcast"]["sent"] == 1
     assert outputs.counters["mqtt"]["connected"] is False
 
 
