@@ -60,6 +60,7 @@ class Node:
     due_ns: int = 0  # when it is to be started again
     deaths_ns: collections.deque[int] = field(default_factory=collections.deque)
     finishing: bool = False  # it was told that nothing more comes
+    unheeded_ns: int = 0  # since when there is nobody any more who takes what comes of it
     _before: dict[str, int] = field(default_factory=dict)
 
     @property

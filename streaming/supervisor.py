@@ -55,6 +55,9 @@ FAREWELL_S = 2.0  # what those beside the line are given to take leave of whoeve
 LATE_S = 30.0  # a run whose line is ready waits no longer for those beside it
 PING_S = 5.0
 LOST_S = 30.0  # a node on another machine that says nothing for so long is lost
+UNHEEDED_S = (
+    5.0  # a node ends by itself long before, if those that it gives to could tell it that they have all
+)
 STEADY_S = 60.0  # a node that was ready for so long did not die of what it had died of before
 
 log = logging.getLogger(__name__)
@@ -347,6 +350,13 @@ class Supervisor:
         now_ns = self.clock.monotonic_ns()
         if node.over:
             return
+        if self._is_not_needed(node, now_ns):
+            if node.process is not None:
+                node.process.kill()
+                node.process.wait()
+            node.state = "done"
+            self._say(f"the {node.name} node is needed no more: all that came of it has been taken")
+            return
         if node.state == "ready" and not node.finishing and self._nothing_comes_to(node):
             node.finishing = True
             control.request(node.name, "finish")
@@ -380,6 +390,22 @@ class Supervisor:
             before += [one for one in self._line() if kind_of_node(one.name) == "capture"]
         unaware = node.restarts > 0 or any(one.state == "failed" or one.restarts for one in before)
         return unaware and bool(before) and all(one.over for one in before)
+
+    def _is_not_needed(self, node: Node, now_ns: int) -> bool:
+        """Whether all that it gives to have come to the end of their work, so that nothing of it is missing.
+
+        Whoever was told so ends by itself. One that died before it could be told would say it all again, to
+        nobody; and so would whoever gives to it.
+        """
+        if not in_line(node) or node.name == "recorder":
+            return False
+        kind = kind_of_node(node.name)
+        after = [NODES[NODES.index(kind) + 1], *(["recorder"] if kind == "capture" else [])]
+        takers = [one for one in self._line() if kind_of_node(one.name) in after]
+        if not takers or any(one.state != "done" for one in takers):
+            return False
+        node.unheeded_ns = node.unheeded_ns or now_ns
+        return node.state == "down" or now_ns - node.unheeded_ns > UNHEEDED_S * 1e9
 
     def _knows_where_to_go_on(self, node: Node) -> bool:
         """A source goes on behind what has become features: that is known once no more of it comes there."""

@@ -315,6 +315,30 @@ def test_a_node_that_says_nothing_any_more_is_killed_and_started_again(run_of: C
 
 
 @pytest.mark.usefixtures("soon")
+def test_a_node_that_dies_when_all_of_it_has_been_taken_has_no_successor(
+    run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "UNHEEDED_S", ENOUGH_S)
+    run = run_of("supervision.hung_s=2", capture="hangs_once", feature="finishes", recorder="finishes")
+    counters = run.to_the_end()
+    died, ended = run.said
+    assert died.startswith("the capture node said nothing for 2 s and was killed; starting it again in ")
+    assert ended == "the capture node is needed no more: all that came of it has been taken"
+    assert counters["capture"] == {"snippets": 1}
+
+
+def test_nodes_whose_takers_ended_before_they_could_say_that_they_have_all_are_not_waited_for(
+    run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "UNHEEDED_S", 0.5)
+    run = run_of(capture="extracts", feature="extracts", model="finishes", recorder="finishes")
+    run.to_the_end()
+    assert run.said == [
+        f"the {name} node is needed no more: all that came of it has been taken"
+        for name in ("feature", "capture")
+    ]
+
+
 def test_a_source_goes_on_behind_what_has_become_features(run_of: Callable[..., Run]) -> None:
     run = run_of(capture="dies_once", feature="extracts")
     memory = run.to_the_end()["capture"]["memory"]
