@@ -117,6 +117,12 @@ class Node:
         counts = {key: value for key, value in self.counters.items() if key in ADD_UP}
         self._before |= {key: value for key, value in counts.items() if isinstance(value, int)}
 
+    def kill(self) -> None:
+        """End its process, if it has one here, whatever that is doing."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
     def told_all(self) -> None:
         """Wait until what it has written on its standard error has been read."""
         if self.reader is not None:  # not for ever: a child of the node's may hold the other end open

@@ -45,7 +45,14 @@ from streaming.sources.base import Place
 if TYPE_CHECKING:
     from streaming.outputs.metrics import Metrics
 
-NODES = ("capture", "feature", "model", "classification", "recorder")
+TAKERS = {  # who takes what comes of a node, down the line
+    "capture": ("feature", "recorder"),
+    "feature": ("model",),
+    "model": ("classification",),
+    "classification": ("recorder",),
+    "recorder": (),
+}
+NODES = tuple(TAKERS)
 BESIDE = ("viewer",)  # look on, and are no part of the line
 POLL_S = 0.1
 START_S = 300.0  # a large model on a slow disk takes its time
@@ -350,13 +357,13 @@ class Supervisor:
         now_ns = self.clock.monotonic_ns()
         if node.over:
             return
-        if self._is_not_needed(node, now_ns):
-            if node.process is not None:
-                node.process.kill()
-                node.process.wait()
-            node.state = "done"
-            self._say(f"the {node.name} node is needed no more: all that came of it has been taken")
-            return
+        if self._is_unheeded(node):
+            node.unheeded_ns = node.unheeded_ns or now_ns
+            if node.state == "down" or now_ns - node.unheeded_ns > UNHEEDED_S * 1e9:
+                node.kill()
+                node.state = "done"
+                self._say(f"the {node.name} node is needed no more: all that came of it has been taken")
+                return
         if node.state == "ready" and not node.finishing and self._nothing_comes_to(node):
             node.finishing = True
             control.request(node.name, "finish")
@@ -375,37 +382,25 @@ class Supervisor:
                 node.told_all()
                 self._is_lost(node, f"{death(node.process.returncode)}{told(node.last_lines)}")
         elif self._hangs(control, node):
-            node.process.kill()
-            node.process.wait()
+            node.kill()
             self._is_lost(node, f"said nothing for {self.config.supervision.hung_s:g} s and was killed")
 
     def _nothing_comes_to(self, node: Node) -> bool:
         """Whether all that it gets its messages from is over. Whoever has seen every end knows by itself; one
         that took the place of another, or whose source failed, does not."""
-        if not in_line(node):
-            return False
-        place = NODES.index(kind_of_node(node.name))
-        before = [one for one in self._line() if NODES.index(kind_of_node(one.name)) == place - 1]
-        if node.name == "recorder":
-            before += [one for one in self._line() if kind_of_node(one.name) == "capture"]
+        before = [one for one in self._line() if kind_of_node(node.name) in TAKERS[kind_of_node(one.name)]]
         unaware = node.restarts > 0 or any(one.state == "failed" or one.restarts for one in before)
         return unaware and bool(before) and all(one.over for one in before)
 
-    def _is_not_needed(self, node: Node, now_ns: int) -> bool:
+    def _is_unheeded(self, node: Node) -> bool:
         """Whether all that it gives to have come to the end of their work, so that nothing of it is missing.
 
         Whoever was told so ends by itself. One that died before it could be told would say it all again, to
-        nobody; and so would whoever gives to it.
+        nobody; and whoever gives to that one waits for it.
         """
-        if not in_line(node) or node.name == "recorder":
-            return False
-        kind = kind_of_node(node.name)
-        after = [NODES[NODES.index(kind) + 1], *(["recorder"] if kind == "capture" else [])]
-        takers = [one for one in self._line() if kind_of_node(one.name) in after]
-        if not takers or any(one.state != "done" for one in takers):
-            return False
-        node.unheeded_ns = node.unheeded_ns or now_ns
-        return node.state == "down" or now_ns - node.unheeded_ns > UNHEEDED_S * 1e9
+        takers = TAKERS.get(kind_of_node(node.name), ())
+        after = [one for one in self._line() if kind_of_node(one.name) in takers]
+        return bool(after) and all(one.state == "done" for one in after)
 
     def _knows_where_to_go_on(self, node: Node) -> bool:
         """A source goes on behind what has become features: that is known once no more of it comes there."""

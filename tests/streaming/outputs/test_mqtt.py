@@ -20,6 +20,7 @@ from streaming.outputs import mqtt
 from streaming.outputs.broker import broker_at
 from streaming.outputs.mqtt import MqttOutput, client_id, open_mqtt, tls_context
 from tests.brokers import Listener, Mosquitto, needs_mosquitto
+from tests.certificates import make_certificate, needs_openssl
 from tests.nodes.samples import result
 from tests.pipeline import ROOT, free_port, wait_for
 
@@ -393,19 +394,10 @@ def test_a_password_that_is_not_set_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 
 # TLS ------------------------------------------------------------------------------------------------------
 
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make certificates")
-
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for 127.0.0.1 that vouches for itself, with its key beside it."""
-    path = tmp_path / "server.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{path}.key", "-out", str(path)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return path
+    return make_certificate(tmp_path)
 
 
 @needs_mosquitto

@@ -6,10 +6,8 @@ import asyncio
 import http.client
 import io
 import json
-import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +26,7 @@ from streaming.viewer.files import PAGE, read_page
 from streaming.viewer.guard import HEADERS, Guard
 from streaming.viewer.place import Place, tls_of
 from streaming.viewer.wire import MAX_CLIENT_BYTES
+from tests.certificates import make_certificate, needs_openssl
 from tests.nodes.samples import NS, preview, result
 from tests.pipeline import wait_for
 from tests.streaming.test_annotated_video import jpeg
@@ -653,19 +652,10 @@ def test_a_token_is_asked_for_once_and_kept_out_of_the_address() -> None:
 
 # TLS ------------------------------------------------------------------------------------------------------
 
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make certificates")
-
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for 127.0.0.1 that vouches for itself, with its key beside it."""
-    path = tmp_path / "server.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{path}.key", "-out", str(path)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return path
+    return make_certificate(tmp_path)
 
 
 @needs_openssl
