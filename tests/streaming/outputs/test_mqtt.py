@@ -151,6 +151,7 @@ def test_a_stream_that_ends_is_silent_and_others_go_on(
     output.end("front", 1, WALL_NS)
     listener.waits_for(lambda: len(listener.events("front")) == 2)
     assert listener.events("front")[1]["event"] == "silent"
+    listener.waits_for(lambda: listener.state("back"))
     assert len(listener.state("back")["tracks"]) == 1
 
 
