@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streaming.errors import UserError
+from streaming.legible import legible
 
 if TYPE_CHECKING:
     from streaming.config import Config, LinksConfig
@@ -241,7 +242,7 @@ def supervised(config: Config, *, quiet: bool, status_s: float | None) -> int:
             with announced(Path(config.output.dir), supervisor.config.links):
                 counters = supervisor.run()
         except NodeFailure as error:
-            print(f"error: {error}", file=sys.stderr)
+            complain(error)
             return 1
     if not quiet:
         first_ns = counters.get("recorder", {}).get("first_result_wall_ns")
@@ -377,7 +378,7 @@ def vocabulary(args: argparse.Namespace) -> int:
         else:
             words = list(words_of(args.words))
             answer = client.call("vocabulary.set", {"words": words}, deadline_s=30.0 + 0.2 * len(words))
-    print(f"revision {answer['revision']}: {', '.join(answer['words'])}")
+    print(f"revision {answer['revision']}: {legible(', '.join(answer['words']))}")
     return 0
 
 
@@ -500,13 +501,18 @@ COMMANDS = {
 }
 
 
+def complain(error: Exception) -> None:
+    """Tell what went wrong, a line for each mistake."""
+    for line in str(error).split("\n"):
+        print(f"error: {legible(line)}", file=sys.stderr)
+
+
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         return COMMANDS[args.command](args)
     except UserError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+        complain(error)
         return 2
     except KeyboardInterrupt:
         return 130
