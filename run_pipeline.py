@@ -92,7 +92,11 @@ def parser() -> argparse.ArgumentParser:
         "--out", default="runs/latest", metavar="DIR", help="the run's --out (default: runs/latest)"
     )
 
-    command("doctor", "List the cameras and microphones of this machine, and what is missing to use them.")
+    doctor = command("doctor", "Tell what works on this machine, and how to mend what does not.")
+    doctor.add_argument(
+        "--out", default="runs/latest", metavar="DIR", help="where results would go (default: runs/latest)"
+    )
+    doctor.add_argument("--json", action="store_true", help="all that was found, for programs")
 
     status = command("status", "Show how a running pipeline is doing: its sources and its nodes.")
     status.add_argument(
@@ -426,10 +430,31 @@ def keys(args: argparse.Namespace) -> int:
 
 
 def doctor(args: argparse.Namespace) -> int:
-    from streaming.doctor import report
+    from streaming.doctor.examination import Check, examine, lines
 
-    print("\n".join(report()))
-    return 0
+    checks = [
+        Check("Python", "streaming.doctor.packages:python"),
+        Check("Packages", "streaming.doctor.packages:packages", wait_s=30.0),
+        Check("Model", "nodes.doctor:model", wait_s=60.0),
+        Check("Recordings", "streaming.doctor.media:codecs"),
+        Check("Cameras", "streaming.doctor.media:camera_lines", worst="note"),
+        Check("Microphones", "streaming.doctor.media:microphone_lines", worst="note"),
+        Check("Folders", "streaming.doctor.machine:folders", (args.out,)),
+        Check("Ports", "streaming.doctor.machine:ports"),
+        Check("Limits", "streaming.doctor.machine:limits", worst="note"),
+    ]
+    found = {}
+    for check, findings in examine(checks):
+        found[check.title] = findings
+        if not args.json:
+            print("\n".join(lines(check, findings)), flush=True)
+    runs = all(one.mark != "problem" for findings in found.values() for one in findings)
+    if args.json:
+        told = {title.casefold(): [vars(one) for one in findings] for title, findings in found.items()}
+        print(json.dumps({"runs": runs, "checks": told}, indent=1))
+    else:
+        print("The pipeline can run here." if runs else "The pipeline cannot run here before that is mended.")
+    return 0 if runs else 1
 
 
 def world(args: argparse.Namespace) -> int:

@@ -485,6 +485,45 @@ def test_a_vocabulary_that_cannot_be_is_refused_here_and_there(
         assert errors(capsys, "vocabulary dog --out out") == ["classification is not there"]
 
 
+# doctor ---------------------------------------------------------------------------------------------------
+
+
+def test_the_doctor_finds_that_the_pipeline_can_run_here(tmp_path: Path) -> None:
+    done = command("doctor", "--json", "--out", str(tmp_path / "out"))
+    told = json.loads(done.stdout)
+    problems = [one for findings in told["checks"].values() for one in findings if one["mark"] == "problem"]
+    assert problems == []
+    assert told["runs"] is True
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert set(told["checks"]) == {
+        "python", "packages", "model", "recordings", "cameras", "microphones", "folders", "ports", "limits"
+    }  # fmt: skip
+    assert all(told["checks"].values())
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_doctor_itself_needs_nothing_of_what_it_looks_for(tmp_path: Path) -> None:
+    """With the worst of machines: hardly a package can be loaded, and results would go into a file."""
+    broken = {
+        "cv2": "raise ImportError('libGL.so.1: cannot open shared object file')",
+        "torch": "import os; os.abort()",
+        **dict.fromkeys(("pydantic", "zmq", "yaml", "rich"), "raise ModuleNotFoundError('not here')"),
+    }
+    for name, code in broken.items():
+        (tmp_path / f"{name}.py").write_text(code)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = command("doctor", "--out", str(tmp_path / "cv2.py"), env=env)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr == ""
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    at = lines.index("PROBLEM cv2 cannot be loaded: ImportError: libGL.so.1: cannot open shared object file")
+    assert lines[at + 1] == "-> apt install libgl1 libglib2.0-0"
+    assert "PROBLEM loading torch: was killed by SIGABRT" in lines
+    assert "Traceback" not in done.stdout
+    assert lines[-1] == "The pipeline cannot run here before that is mended."
+
+
 # A whole one that fails late ------------------------------------------------------------------------------
 
 
