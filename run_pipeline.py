@@ -11,8 +11,9 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     _live(record)
     record.add_argument("--out", required=True, metavar="FILE", help="the recording, an MCAP file")
     record.add_argument("--pictures", choices=("lossless", "jpeg"), help="how they are kept (lossless)")
-    record.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
+    record.add_argument("--seconds", type=seconds, metavar="S", help="stop after so long")
     _configurable(record)
 
     check = command("check", "Check a configuration without starting anything.")
@@ -129,7 +130,9 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--json", type=Path, metavar="FILE", default=Path("runs/bench.json"), help="where figures go"
     )
-    bench.add_argument("--seconds", type=int, default=20, help="length of the clip the pipeline is timed on")
+    bench.add_argument(
+        "--seconds", type=whole_seconds, default=20, help="length of the clip the pipeline is timed on"
+    )
     _configurable(bench)
     bench.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), r50 or swinb")
     return top
@@ -144,6 +147,13 @@ def seconds(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a number of seconds above 0")
     return value
+
+
+def whole_seconds(text: str) -> int:
+    """A whole number of seconds, at least 1, from a command line."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number of seconds, at least 1")
+    return int(text)
 
 
 def _live(command: argparse.ArgumentParser) -> None:
@@ -323,6 +333,15 @@ def require_weights(name: str, checkpoint: str | None) -> None:
     if checkpoint.startswith(BUNDLED):
         raise UserError(f"{weights_path(checkpoint)}: is missing; it comes with the project: fetch it again")
     raise UserError(f"{checkpoint}: no such checkpoint. " + CHECKPOINTS.format(name=name))
+
+
+def require_writable(path: Path) -> None:
+    """Raises `UserError` for a file that cannot be written, before it takes long to come to it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another file") from error
 
 
 def require_addresses(config: Config, who: str) -> None:
@@ -506,6 +525,7 @@ def bench(args: argparse.Namespace) -> int:
     from benchmarks.pipeline import main as measure
 
     config = configured(args, {("model", "name"): args.model}, args.model)
+    require_writable(args.json)
     return measure(config, args.json, args.seconds)
 
 
@@ -532,7 +552,27 @@ def complain(error: Exception) -> None:
         print(f"error: {legible(line)}", file=sys.stderr)
 
 
+def require_values(argv: Sequence[str]) -> None:
+    """Raises `UserError` for an argument without a character in it, which a path would take for this folder.
+
+    A shell makes one of a variable that is not set.
+    """
+    for before, text in pairwise(["", *argv]):
+        alone = text.removesuffix("=") if text.startswith("--") and text.endswith("=") else ""
+        if before != "--set" and (not text.strip() or alone):
+            where = alone or (before if before.startswith("--") else "command line")
+            raise UserError(
+                f"{where}: found empty text, expected a value (is a variable of the shell not set?)"
+            )
+
+
 def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        require_values(argv)
+    except UserError as error:
+        complain(error)
+        return 2
     args = parser().parse_args(argv)
     try:
         return COMMANDS[args.command](args)
