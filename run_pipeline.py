@@ -11,12 +11,14 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streaming.errors import UserError
+from streaming.legible import legible
 
 if TYPE_CHECKING:
     from streaming.config import Config, LinksConfig
@@ -74,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     _live(record)
     record.add_argument("--out", required=True, metavar="FILE", help="the recording, an MCAP file")
     record.add_argument("--pictures", choices=("lossless", "jpeg"), help="how they are kept (lossless)")
-    record.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
+    record.add_argument("--seconds", type=seconds, metavar="S", help="stop after so long")
     _configurable(record)
 
     check = command("check", "Check a configuration without starting anything.")
@@ -91,7 +93,11 @@ def parser() -> argparse.ArgumentParser:
         "--out", default="runs/latest", metavar="DIR", help="the run's --out (default: runs/latest)"
     )
 
-    command("doctor", "List the cameras and microphones of this machine, and what is missing to use them.")
+    doctor = command("doctor", "Tell what works on this machine, and how to mend what does not.")
+    doctor.add_argument(
+        "--out", default="runs/latest", metavar="DIR", help="where results would go (default: runs/latest)"
+    )
+    doctor.add_argument("--json", action="store_true", help="all that was found, for programs")
 
     status = command("status", "Show how a running pipeline is doing: its sources and its nodes.")
     status.add_argument(
@@ -124,7 +130,9 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--json", type=Path, metavar="FILE", default=Path("runs/bench.json"), help="where figures go"
     )
-    bench.add_argument("--seconds", type=int, default=20, help="length of the clip the pipeline is timed on")
+    bench.add_argument(
+        "--seconds", type=whole_seconds, default=20, help="length of the clip the pipeline is timed on"
+    )
     _configurable(bench)
     bench.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), r50 or swinb")
     return top
@@ -139,6 +147,13 @@ def seconds(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a number of seconds above 0")
     return value
+
+
+def whole_seconds(text: str) -> int:
+    """A whole number of seconds, at least 1, from a command line."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number of seconds, at least 1")
+    return int(text)
 
 
 def _live(command: argparse.ArgumentParser) -> None:
@@ -241,7 +256,7 @@ def supervised(config: Config, *, quiet: bool, status_s: float | None) -> int:
             with announced(Path(config.output.dir), supervisor.config.links):
                 counters = supervisor.run()
         except NodeFailure as error:
-            print(f"error: {error}", file=sys.stderr)
+            complain(error)
             return 1
     if not quiet:
         first_ns = counters.get("recorder", {}).get("first_result_wall_ns")
@@ -320,6 +335,15 @@ def require_weights(name: str, checkpoint: str | None) -> None:
     raise UserError(f"{checkpoint}: no such checkpoint. " + CHECKPOINTS.format(name=name))
 
 
+def require_writable(path: Path) -> None:
+    """Raises `UserError` for a file that cannot be written, before it takes long to come to it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another file") from error
+
+
 def require_addresses(config: Config, who: str) -> None:
     """Raises `UserError` unless every link has an address that other machines can be told."""
     unused = {"keys"}
@@ -377,7 +401,7 @@ def vocabulary(args: argparse.Namespace) -> int:
         else:
             words = list(words_of(args.words))
             answer = client.call("vocabulary.set", {"words": words}, deadline_s=30.0 + 0.2 * len(words))
-    print(f"revision {answer['revision']}: {', '.join(answer['words'])}")
+    print(f"revision {answer['revision']}: {legible(', '.join(answer['words']))}")
     return 0
 
 
@@ -425,10 +449,31 @@ def keys(args: argparse.Namespace) -> int:
 
 
 def doctor(args: argparse.Namespace) -> int:
-    from streaming.doctor import report
+    from streaming.doctor.examination import Check, examine, lines
 
-    print("\n".join(report()))
-    return 0
+    checks = [
+        Check("Python", "streaming.doctor.packages:python"),
+        Check("Packages", "streaming.doctor.packages:packages", wait_s=30.0),
+        Check("Model", "nodes.doctor:model", wait_s=60.0),
+        Check("Recordings", "streaming.doctor.media:codecs"),
+        Check("Cameras", "streaming.doctor.media:camera_lines", worst="note"),
+        Check("Microphones", "streaming.doctor.media:microphone_lines", worst="note"),
+        Check("Folders", "streaming.doctor.machine:folders", (args.out,)),
+        Check("Ports", "streaming.doctor.machine:ports"),
+        Check("Limits", "streaming.doctor.machine:limits", worst="note"),
+    ]
+    found = {}
+    for check, findings in examine(checks):
+        found[check.title] = findings
+        if not args.json:
+            print("\n".join(lines(check, findings)), flush=True)
+    runs = all(one.mark != "problem" for findings in found.values() for one in findings)
+    if args.json:
+        told = {title.casefold(): [vars(one) for one in findings] for title, findings in found.items()}
+        print(json.dumps({"runs": runs, "checks": told}, indent=1))
+    else:
+        print("The pipeline can run here." if runs else "The pipeline cannot run here before that is mended.")
+    return 0 if runs else 1
 
 
 def world(args: argparse.Namespace) -> int:
@@ -480,6 +525,7 @@ def bench(args: argparse.Namespace) -> int:
     from benchmarks.pipeline import main as measure
 
     config = configured(args, {("model", "name"): args.model}, args.model)
+    require_writable(args.json)
     return measure(config, args.json, args.seconds)
 
 
@@ -500,13 +546,38 @@ COMMANDS = {
 }
 
 
+def complain(error: Exception) -> None:
+    """Tell what went wrong, a line for each mistake."""
+    for line in str(error).split("\n"):
+        print(f"error: {legible(line)}", file=sys.stderr)
+
+
+def require_values(argv: Sequence[str]) -> None:
+    """Raises `UserError` for an argument without a character in it, which a path would take for this folder.
+
+    A shell makes one of a variable that is not set.
+    """
+    for before, text in pairwise(["", *argv]):
+        alone = text.removesuffix("=") if text.startswith("--") and text.endswith("=") else ""
+        if before != "--set" and (not text.strip() or alone):
+            where = alone or (before if before.startswith("--") else "command line")
+            raise UserError(
+                f"{where}: found empty text, expected a value (is a variable of the shell not set?)"
+            )
+
+
 def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        require_values(argv)
+    except UserError as error:
+        complain(error)
+        return 2
     args = parser().parse_args(argv)
     try:
         return COMMANDS[args.command](args)
     except UserError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+        complain(error)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -20,7 +20,7 @@ from streaming.messages import End, Message, Preview, Result
 from streaming.mp4 import rescue
 from streaming.outputs.outputs import Outputs, open_outputs
 from streaming.results import ResultsWriter, read_results, result_of
-from streaming.story import Story
+from streaming.story import Story, sounding_now
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ class RecorderStage:
         self._tracks = 0
         self._newest_track: dict[str, int] = {}
         self._story = Story()
+        self._now: dict[str, Any] | None = None  # what sounds, since the first result
         self._stages: dict[str, Mean] = {}
         self._latency_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._newest: dict[str, tuple[int, int]] = {}  # source -> generation, number
@@ -133,6 +134,7 @@ class RecorderStage:
         self.count += 1
         self._cover(result)
         self._story.add(result)
+        self._now = sounding_now(result)
         self._latency_ms.append((now_ns - result.emitted_ns) / 1e6)
         for stage, ms in result.stage_ms.items():
             self._stages.setdefault(stage, Mean()).add(ms)
@@ -172,6 +174,7 @@ class RecorderStage:
             "seconds": round(self._covered_ns / 1e9, 3),
             "reached_s": round(self._reached_ns / 1e9, 3),
             "objects": self._tracks,
+            "now": self._now,
             "story": self._story.told(),
             "stage_ms": {stage: round(mean.value, 2) for stage, mean in self._stages.items()},
             "latency_p50_ms": round(ordered[len(ordered) // 2], 1),

@@ -19,6 +19,7 @@ from streaming.clock import Clock
 from streaming.config import Config, kind_of_node
 from streaming.control import ControlClient
 from streaming.errors import UserError
+from streaming.legible import LegibleLog
 from streaming.link import Receiver, Sender
 from streaming.memory import Memory
 from streaming.messages import Message, MessageError
@@ -173,7 +174,9 @@ def start(name: str, config: Config, parent: int | None = None, memory: Memory |
 
     Raises `UserError` when it cannot so much as talk to the supervisor.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(LegibleLog())
+    logging.basicConfig(level=logging.WARNING, handlers=[lines])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     clock, config = Clock(), config.of_node(name)
     security = Security(config.links.keys) if config.links.keys else None

@@ -1,25 +1,29 @@
-"""What the command line shows of a run: progress on a terminal, lines in a log, a summary at the end."""
+"""What the command line shows of a run: a live view on a terminal, lines in a log, a summary at the end."""
 
 from __future__ import annotations
 
 import io
+import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from streaming.clock import Clock
 from streaming.config import kind_of_node
+from streaming.legible import legible
+from streaming.live_view import LiveView, Progress, hours
 from streaming.node_process import Node
 from streaming.status import status_lines, told_lost
 
 LINE_EVERY_NS = 10_000_000_000
+DRAW_EVERY_NS = 250_000_000
 LOG_COLUMNS = 200
 STAGES = ("capture", "feature", "observe", "decode", "track", "classify")
 IN_SECONDS_S = 100  # longer recordings are told in minutes and hours
@@ -63,8 +67,19 @@ def whoever_listens() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
+class Saying(logging.Handler):
+    """Logs where the lines of nodes go."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage())
+
+
 class Watcher:
-    """Shows how a run goes: a bar where there is a terminal, a line every ten seconds where there is none.
+    """Shows how a run goes: a live view on a terminal, a line every ten seconds where there is none.
 
     status_s: how often the whole status is told, line by line; None for not at all.
     """
@@ -72,34 +87,34 @@ class Watcher:
     def __init__(self, clock: Clock, *, quiet: bool = False, status_s: float | None = None) -> None:
         self.clock = clock
         self.console = Console(stderr=True, soft_wrap=True, highlight=False)
-        self._lines = not self.console.is_terminal
+        self._lines = not self.console.is_terminal or self.console.is_dumb_terminal
         self._quiet = quiet
-        self._told_ns = self._status_ns = clock.monotonic_ns()
+        self._begun_ns = self._told_ns = self._status_ns = clock.monotonic_ns()
+        self._drawn_ns: int | None = None
         self._status_s = status_s
         self._address: str | None = None  # at which the run can be watched, once that was told
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[told]}"),
-            TimeElapsedColumn(),
-            console=self.console,
-            disable=self._lines or quiet,
-        )
-        self._task = self._progress.add_task("starting", total=None, told="")
+        self._log = Saying(self.say)
+        self._live: Live | None = None
+        if not self._lines and not quiet:
+            # It goes at the end: the summary says it all again.
+            self._live = Live(console=self.console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        logging.getLogger().addHandler(self._log)
+        if self._live is not None:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if self._live is not None:
+            self._live.stop()
+        logging.getLogger().removeHandler(self._log)
 
     def say(self, line: str) -> None:
-        """A line of a node's, above the bar."""
-        self.console.print(line, markup=False)
+        """A line of a node's, above the live view."""
+        self.console.print(legible(line), markup=False, emoji=False)
 
     def watch(self, nodes: Mapping[str, Node]) -> None:
         """Bring the display up to date."""
@@ -108,31 +123,41 @@ class Watcher:
         if address is not None and address != self._address:
             self._address = address
             self.say(f"watch it at {address}")
-        recorder = nodes["recorder"].counters
-        missing = ", ".join(
-            name for name, node in nodes.items() if node.state in ("starting", "down", "failed")
-        )
-        state = "running"
-        if missing:
-            state = f"running without {missing}" if recorder.get("results") else f"starting ({missing})"
-        told = ""
-        if recorder.get("results"):
-            objects, latency_ms = recorder.get("objects", 0), recorder.get("latency_p50_ms", 0)
-            told = f"{recorder['results']} results, {objects} objects, latency {latency_ms:.0f} ms"
-        reached_s = recorder.get("reached_s", 0.0)
-        # 0: the file does not say. Of several sources, the longest.
-        duration_s = max(node.counters.get("duration_s") or 0 for node in captures(nodes).values()) or None
-        total = duration_s and max(1, int(duration_s))  # the rest of a second has no result
-        self._progress.update(self._task, description=state, completed=reached_s, total=total, told=told)
         now_ns = self.clock.monotonic_ns()
+        if self._live is not None and (self._drawn_ns is None or now_ns - self._drawn_ns >= DRAW_EVERY_NS):
+            self._drawn_ns = now_ns
+            told = {name: node.status() for name, node in nodes.items()}
+            self._live.update(LiveView(told, self._progress(nodes, now_ns)), refresh=True)
         if self._status_s is not None and now_ns - self._status_ns >= self._status_s * 1e9:
             self._status_ns = now_ns
             for line in status_lines({name: node.status() for name, node in nodes.items()}):
                 self.say(line)
         if self._lines and not self._quiet and now_ns - self._told_ns >= LINE_EVERY_NS:
             self._told_ns = now_ns
-            of = f" of {duration_s:.1f}" if duration_s else ""
-            self.say(f"{state}: {reached_s:.1f}{of} s, {told}" if told else f"{state}: no result yet")
+            latency_ms = nodes["recorder"].counters.get("latency_p50_ms", 0)
+            self.say(_progress_line(self._progress(nodes, now_ns), latency_ms))
+
+    def _progress(self, nodes: Mapping[str, Node], now_ns: int) -> Progress:
+        recorder = nodes["recorder"].counters
+        missing = ", ".join(
+            name for name, node in nodes.items() if node.state in ("starting", "down", "failed")
+        )
+        state, found = "running", ""
+        if missing:
+            state = f"running without {missing}" if recorder.get("results") else f"starting ({missing})"
+        if recorder.get("results"):
+            found = f"{recorder['results']} results, {recorder.get('objects', 0)} objects"
+        # 0: the file does not say. Of several sources, the longest.
+        duration_s = max(node.counters.get("duration_s") or 0 for node in captures(nodes).values()) or None
+        reached_s = recorder.get("reached_s", 0.0)
+        return Progress(state, reached_s, duration_s, found, (now_ns - self._begun_ns) / 1e9)
+
+
+def _progress_line(progress: Progress, latency_ms: float) -> str:
+    if not progress.found:
+        return f"{progress.state}: no result yet"
+    of = f" of {progress.duration_s:.1f}" if progress.duration_s else ""
+    return f"{progress.state}: {progress.reached_s:.1f}{of} s, {progress.found}, latency {latency_ms:.0f} ms"
 
 
 def captures(nodes: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,7 +174,7 @@ def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s:
     running_s = max(1e-9, wall_s - (startup_s or 0.0))
 
     def row(name: str, value: str) -> None:
-        table.add_row(Text(name), Text(value))  # words of the user's may look like markup
+        table.add_row(Text(legible(name)), Text(legible(value)))  # words of the user's may look like markup
 
     row("seconds processed", f"{seconds:.1f} ({recorder.get('results', 0)} results)")
     row(
@@ -186,7 +211,7 @@ def summary(counters: Mapping[str, Mapping[str, Any]], wall_s: float, startup_s:
 
 def _story(story: Mapping[str, Any], *, in_seconds: bool) -> list[tuple[str, str]]:
     """What `Story.told` says, in rows of name and times: "1-4, 18-20 s", or "0:59-1:10, 2:00:05-2:00:06"."""
-    clock, unit = (_seconds, " s") if in_seconds else (_hours, "")
+    clock, unit = (_seconds, " s") if in_seconds else (hours, "")
 
     def when(told: Mapping[str, Any]) -> str:
         times = ", ".join(f"{clock(start)}-{clock(end)}" for start, end in told["spans"]) + unit
@@ -205,12 +230,6 @@ def _story(story: Mapping[str, Any], *, in_seconds: bool) -> list[tuple[str, str
 
 def _seconds(t_s: float) -> str:
     return f"{round(t_s, 1):g}"
-
-
-def _hours(t_s: float) -> str:
-    minutes, seconds = divmod(round(t_s), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 def print_table(table: Table) -> None:

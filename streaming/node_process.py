@@ -196,16 +196,6 @@ def memory_mib(pid: int) -> float:
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 
-def death(returncode: int) -> str:
-    """How a process ended, in words."""
-    if returncode < 0:
-        try:
-            return f"was killed by {signal.Signals(-returncode).name}"
-        except ValueError:
-            return f"was killed by signal {-returncode}"
-    return f"ended early with exit code {returncode}"
-
-
 def told(last_lines: Sequence[str]) -> str:
     """The last line a process wrote, as the likeliest reason."""
     lines = [line for line in last_lines if line.strip()]

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from streaming.errors import UserError
+from streaming.legible import legible
 
 KeyPath = tuple[str | int, ...]  # keys of sections, numbers of items of a list
 
@@ -53,7 +54,7 @@ class Fault:
             else:
                 where += f".{key}" if isinstance(before, str) else f", {key}"
         line = ": ".join(filter(None, (str(self.origin), where, self.text)))
-        return "".join(sign if sign.isprintable() else "?" for sign in line)
+        return legible(line)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What sounded when, by name: the story that a run tells at its end. It stays small however long the run."""
+"""What sounds now, by name; and what sounded when: the story that a run tells at its end. Both stay small."""
 
 from __future__ import annotations
 
@@ -9,6 +9,26 @@ from streaming.messages import Result
 UNNAMED = "something without a name"
 NAMES_TOLD = 24  # those that sounded longest
 SPANS_TOLD = 6  # of each, the first
+NOW_TOLD = 4  # names that sound now, the surest
+
+
+def sounding_now(result: Result) -> dict[str, Any]:
+    """What a result says, as plain values for the recorder's counters.
+
+    `named` holds [name, how surely from 0 to 1 or None], the surest first, each name once, and `more` how
+    many are left out; `offscreen` is true where there is sound, but nothing visible that makes it.
+    """
+    named: dict[str, float | None] = {}
+    for track in result.tracks:
+        name = track["label"] or UNNAMED
+        p = next((label["p"] for label in track["labels"] if label["name"] == track["label"]), None)
+        named[name] = max(p, named.get(name) or 0.0) if p is not None else named.get(name)
+    surest = sorted(named.items(), key=lambda item: -(item[1] or 0.0))[:NOW_TOLD]
+    return {
+        "named": [[name, p and round(p, 3)] for name, p in surest],
+        "more": len(named) - len(surest),
+        "offscreen": result.offscreen,
+    }
 
 
 class Spans:

@@ -36,9 +36,10 @@ from streaming.control import (
     Status,
     tidy,
 )
+from streaming.endings import death
 from streaming.errors import UserError
 from streaming.memory import Memory
-from streaming.node_process import PROGRAM, Node, death, end_all, told
+from streaming.node_process import PROGRAM, Node, end_all, told
 from streaming.security import Security, make_socket_dir
 from streaming.sources.base import Place
 

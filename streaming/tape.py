@@ -196,6 +196,9 @@ class TapeReader:
         self.cut_short: str | None = None
         try:
             with self.path.open("rb") as file:
+                if file.read(len(MAGIC)) != MAGIC:
+                    raise UserError(f"{self.path}: not an MCAP file, expected a recording by `record`")
+                file.seek(0)
                 self._summary = _summary(file)
                 first = next(self._messages(file), None)
         except OSError as error:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from model.checkpoint import CheckpointWeights
 from model.errors import ModelError
+from model.health import checked_weights
 from tools.bundle_model import bundle
 
 PARTS = ("backbone.w", "audio_encoder.audio_backbone.w", "clip_adapter.clip_model.w")
@@ -28,6 +29,10 @@ def test_it_is_written_in_half_precision_and_loads_as_what_it_was(tmp_path: Path
     size = (tmp_path / "shelf" / "mine.safetensors").stat().st_size
     assert size < 0.51 * (tmp_path / "model.safetensors").stat().st_size
     assert f"0.02 M numbers, {size / 1e6:.1f} MB" in told
+    assert checked_weights(tmp_path / "shelf") == ["mine.safetensors"]
+    bundle(tmp_path / "model.safetensors", tmp_path / "shelf" / "other.safetensors")
+    bundle(tmp_path / "model.safetensors", tmp_path / "shelf" / "mine.safetensors")
+    assert checked_weights(tmp_path / "shelf") == ["other.safetensors", "mine.safetensors"]
     layer = torch.nn.ParameterDict({"w": torch.zeros(300, 20)})
     CheckpointWeights(tmp_path / "shelf" / "mine.safetensors").fill("audio_encoder", layer)
     assert layer["w"].dtype == torch.float32

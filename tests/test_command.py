@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -87,7 +88,20 @@ def test_every_command_has_help_that_tells_of_each_option(
         ("node screen", "invalid choice: 'screen'"),
         ("check", "the following arguments are required: CONFIG"),
         ("keys", "the following arguments are required: DIR"),
-        ("bench --seconds soon", "argument --seconds: invalid int value: 'soon'"),
+        ("bench --seconds soon", "argument --seconds: found 'soon', expected a whole number of seconds"),
+        (
+            "bench --seconds 0",
+            "argument --seconds: found '0', expected a whole number of seconds, at least 1",
+        ),
+        (
+            "record --out x.mcap --seconds nan",
+            "argument --seconds: found 'nan', expected a number of seconds",
+        ),
+        ("record --out x.mcap --seconds=-1", "argument --seconds: found '-1', expected a number of seconds"),
+        ("run --log-status 0", "argument --log-status: found '0', expected a number of seconds above 0"),
+        ("evaluate", "the following arguments are required: --data"),
+        ("train --set x=1", "the following arguments are required: --config"),
+        ("world --sprites here", "unrecognized arguments: here"),
     ],
 )
 def test_a_command_that_is_none_is_told(capsys: pytest.CaptureFixture[str], line: str, told: str) -> None:
@@ -163,6 +177,93 @@ def test_what_is_wrong_is_told_in_one_line(capsys: pytest.CaptureFixture[str], l
     Path("empty.yaml").write_text("")
     (found,) = errors(capsys, line)
     assert told in found
+
+
+TYPED = [
+    ("check list.yaml", "list.yaml:1: found a list, expected sections such as 'source:' and 'model:'"),
+    ("check text.yaml", "text.yaml:1: found text, expected sections such as 'source:' and 'model:'"),
+    ("check binary", "binary:1: not text in UTF-8, expected a configuration file"),
+    ("check loop", "loop: cannot be read as a configuration: Too many levels of symbolic links"),
+    ("check deep.yaml", "deep.yaml: nested too deeply, expected sections with keys and values"),
+    ("check ''", "command line: found empty text, expected a value"),
+    ("check empty.yaml --set ''", "--set : expected section.key=value, such as source.hop_s=0.5"),
+    ("check empty.yaml --set model=5", "--set: model: found 5, expected a section with name, checkpoint"),
+    ("check empty.yaml --set model.window=1e999", "--set: model.window: found 1e999, expected a whole"),
+    ("check empty.yaml --set source.start_s=.inf", "--set: source.start_s: found .inf, expected a number of"),
+    ("check empty.yaml --set 'model.window=['", "--set model.window: not valid YAML ("),
+    ("check empty.yaml --set 'model.window=!!python/object:os.system x'", "expected a whole number from 1"),
+    ("check empty.yaml --set a.b.c.d=1", "--set: a: no such key; expected one of source, sources"),
+    ("check empty.yaml --set viewer.port=99999999", "found 99999999, expected a whole number from 0 to"),
+    ("check empty.yaml --set vocabulary.words=binary.yaml", "binary.yaml: not a text file in UTF-8; give a"),
+    ("check empty.yaml --set model.name=../../x", "model.name: found '../../x', expected one of r50, swinb"),
+    ("run --source ''", "--source: found empty text, expected a value (is a variable of the shell not set?)"),
+    ("run --source clip.mp4 --out=", "--out: found empty text, expected a value"),
+    ("run --source clip.mp4 --vocabulary ' '", "--vocabulary: found empty text, expected a value"),
+    ("run --source rtsp:/x", "--source: source.uri: found rtsp:/x, expected one that begins with rtsp://"),
+    ("run --source clip.mp4 --weights bundled:nope", "nope.safetensors: is missing; it comes with"),
+    ("run --source clip.mp4 --weights folder", "folder: no such checkpoint. Get"),
+    ("run --source clip.mp4 --config list.yaml", "list.yaml:1: found a list, expected sections"),
+    ("run --source clip.mp4 --out binary", "binary: cannot be written (File exists); choose another --out"),
+    ("run --source clip.mp4 --out /dev/null/x", "/dev/null/x: cannot be written (Not a directory); choose"),
+    ("replay folder", "folder: cannot be read (Is a directory)"),
+    ("replay missing.mcap", "missing.mcap: cannot be read (No such file or directory)"),
+    ("replay binary", "binary: not an MCAP file, expected a recording by `record`"),
+    ("replay empty.yaml", "empty.yaml: not an MCAP file, expected a recording by `record`"),
+    ("record --source clip.mp4 --out folder", "folder: cannot be written (Is a directory); choose another"),
+    ("record --source missing.mp4 --out x.mcap", "missing.mp4: cannot be read: No such file or directory"),
+    ("record --source binary --out x.mcap", "binary: FFmpeg cannot read it ("),
+    ("record --source folder --out x.mcap", "folder: found a directory, expected a video file"),
+    ("record --source clip.mp4 --out clip.mp4", "output.tape: clip.mp4 is what is being played; choose"),
+    ("record --out x.mcap", "source.uri: nothing to open; give --source FILE"),
+    ("node capture", "a node by itself needs the addresses of its links: give links.snippets"),
+    ("node feature --config list.yaml", "list.yaml:1: found a list, expected sections"),
+    ("vocabulary dog --out binary", "binary: no pipeline is running there; give the --out of the run"),
+    ("status --out loop", "loop: no pipeline is running there; give the --out of the run"),
+    ("keys binary", "binary: cannot write keys there: File exists"),
+    ("keys loop", "loop: cannot write keys there: File exists"),
+    ("world", "--out: say in which folder the set is to be made"),
+    ("world --out w --clips=-1", "--clips: found -1, expected 0 or more"),
+    ("world --out w --artists nobody", "artists: found 'nobody', expected train, test or any of noto"),
+    ("world --out binary --artists shapes --clips 1", "binary"),
+    ("evaluate --data missing", "missing"),
+    ("evaluate --data binary", "binary"),
+    ("evaluate --data folder --clips 0", "--clips: found 0, expected 1 or more"),
+    ("evaluate --data folder --model nope", "model.name: found 'nope', expected one of r50, swinb, tiny"),
+    ("evaluate --data folder --weights missing.pth", "missing.pth: no such checkpoint. Get"),
+    ("train --config missing.yaml", "missing.yaml: cannot be read as a configuration: No such file"),
+    ("train --config list.yaml", "list.yaml:1: found a list, expected sections"),
+    ("train --config folder", "folder: cannot be read as a configuration: Is a directory"),
+    ("bench --json folder", "folder: cannot be written (Is a directory); choose another file"),
+    ("bench --json binary/x", "binary/x: cannot be written (File exists); choose another file"),
+    ("bench --model nope", "model.name: found 'nope', expected one of r50, swinb, tiny"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "told"), TYPED, ids=[line for line, _ in TYPED])
+def test_whatever_is_typed_wrongly_is_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], line: str, told: str
+) -> None:
+    Path("folder").mkdir()
+    Path("loop").symlink_to("loop")
+    for name in ("binary", "binary.yaml"):
+        Path(name).write_bytes(bytes(range(128, 256)) * 20)
+    for name, text in {
+        "list.yaml": "- a\n", "text.yaml": "hi\n", "deep.yaml": "[" * 5000, "empty.yaml": ""
+    }.items():  # fmt: skip
+        Path(name).write_text(text)
+    shutil.copy(ROOT / "media" / "demo.mp4", "clip.mp4")
+    (found,) = errors(capsys, line)
+    assert told in found
+
+
+def test_what_is_set_to_nothing_on_purpose_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty.yaml").write_text("")
+    assert main(["check", "empty.yaml", "--set", "output.tape="]) == 0
+
+
+def test_words_of_others_in_an_error_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    (found,) = errors(capsys, "replay 'a\x1b[2Jb'")
+    assert found == "a?[2Jb: cannot be read (No such file or directory)"
 
 
 def test_checking_loads_no_model_and_runs_from_any_folder(tmp_path: Path) -> None:
@@ -483,6 +584,45 @@ def test_a_vocabulary_that_cannot_be_is_refused_here_and_there(
         ]
         assert run.asked == []
         assert errors(capsys, "vocabulary dog --out out") == ["classification is not there"]
+
+
+# doctor ---------------------------------------------------------------------------------------------------
+
+
+def test_the_doctor_finds_that_the_pipeline_can_run_here(tmp_path: Path) -> None:
+    done = command("doctor", "--json", "--out", str(tmp_path / "out"))
+    told = json.loads(done.stdout)
+    problems = [one for findings in told["checks"].values() for one in findings if one["mark"] == "problem"]
+    assert problems == []
+    assert told["runs"] is True
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert set(told["checks"]) == {
+        "python", "packages", "model", "recordings", "cameras", "microphones", "folders", "ports", "limits"
+    }  # fmt: skip
+    assert all(told["checks"].values())
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_doctor_itself_needs_nothing_of_what_it_looks_for(tmp_path: Path) -> None:
+    """With the worst of machines: hardly a package can be loaded, and results would go into a file."""
+    broken = {
+        "cv2": "raise ImportError('libGL.so.1: cannot open shared object file')",
+        "torch": "import os; os.abort()",
+        **dict.fromkeys(("pydantic", "zmq", "yaml", "rich"), "raise ModuleNotFoundError('not here')"),
+    }
+    for name, code in broken.items():
+        (tmp_path / f"{name}.py").write_text(code)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = command("doctor", "--out", str(tmp_path / "cv2.py"), env=env)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr == ""
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    at = lines.index("PROBLEM cv2 cannot be loaded: ImportError: libGL.so.1: cannot open shared object file")
+    assert lines[at + 1] == "-> apt install libgl1 libglib2.0-0"
+    assert "PROBLEM loading torch: was killed by SIGABRT" in lines
+    assert "Traceback" not in done.stdout
+    assert lines[-1] == "The pipeline cannot run here before that is mended."
 
 
 # A whole one that fails late ------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from model.checkpoint import BUNDLED, PARTS, weights_path
 from model.errors import ModelError
+from model.health import SUMS
 from model.training.saving import write_tensors
 
 
@@ -41,7 +42,15 @@ def bundle(source: Path, target: Path) -> str:
     write_tensors(tensors, target)
     count = sum(value.numel() for value in tensors.values())
     digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    _sum_up(target.with_name(SUMS), target.name, digest)
     return f"{target}: {count / 1e6:.2f} M numbers, {target.stat().st_size / 1e6:.1f} MB, SHA-256 {digest}"
+
+
+def _sum_up(path: Path, name: str, digest: str) -> None:
+    """Note what a file on the shelf is to be, in the place of what was noted of it."""
+    others = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = [line for line in others if line.split()[1] != name]
+    path.write_text("".join(f"{line}\n" for line in [*lines, f"{digest}  {name}"]), encoding="utf-8")
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from streaming.errors import UserError
+from streaming.legible import legible
 from streaming.sources.address import VARIABLE, filled_in
 
 KEY = "output.mqtt.address"
@@ -72,4 +73,4 @@ def _shown(address: str) -> str:
         return "an address without a scheme"
     before, _, place = address.rpartition("@")
     shown = f"{scheme[0]}***@{place}" if before else address
-    return "".join(char if char.isprintable() else "?" for char in shown[:SHOWN_CHARS])
+    return legible(shown[:SHOWN_CHARS])

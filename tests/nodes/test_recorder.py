@@ -223,6 +223,7 @@ def test_the_figures_of_a_run() -> None:
         "seconds": 4.0,
         "reached_s": 4.0,
         "objects": 3,
+        "now": {"named": [["dog", 0.9]], "more": 0, "offscreen": False},
         "story": {
             "named": [["dog", {"spans": [[1.0, 4.0]], "more": 0, "total_s": 3.0}]],
             "more_names": 0,
@@ -244,6 +245,7 @@ def test_the_figures_before_the_first_result() -> None:
         "seconds": 0.0,
         "reached_s": 0.0,
         "objects": 0,
+        "now": None,
         "story": {"named": [], "more_names": 0, "offscreen": nothing, "silence": nothing},
         "stage_ms": {},
         "latency_p50_ms": 0.0,
@@ -326,6 +328,7 @@ def test_each_source_has_a_folder_and_figures_of_its_own(tmp_path: Path) -> None
     told = stage.stats()
     assert (told["results"], told["objects"]) == (3, 3)
     assert {name: one["results"] for name, one in told["sources"].items()} == {"front": 1, "back": 2}
+    assert all(one["now"]["named"] == [["dog", 0.9]] for one in told["sources"].values())
 
 
 def test_one_source_has_the_folder_for_itself(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar or lines while it goes on, a table at its end."""
+"""What a person sees of a run: a live view or lines while it goes on, a table at its end."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 from rich.console import Console
 
 from streaming.clock import FakeClock
-from streaming.console import LINE_EVERY_NS, Watcher, print_table, summary
+from streaming.console import DRAW_EVERY_NS, LINE_EVERY_NS, Watcher, print_table, summary
 from streaming.node_process import Node
 from streaming.supervisor import NODES
+from tests.terminals import HARMLESS, Terminal
 
 RUNNING: dict[str, dict[str, Any]] = {
     "capture": {"duration_s": 12.48, "snippets": 5},
@@ -127,45 +128,86 @@ def test_a_long_line_of_a_node_stays_one_line(fake: FakeClock, capsys: pytest.Ca
     assert capsys.readouterr().err == line + "\n"
 
 
-def bar_of(fake: FakeClock, monkeypatch: pytest.MonkeyPatch, nodes: Mapping[str, Node]) -> Any:
-    """The bar on a terminal."""
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    with Watcher(fake) as watcher:
-        fake.advance(10 * LINE_EVERY_NS)
+# On a terminal --------------------------------------------------------------------------------------------
+
+WATCHING = """
+import logging, sys, time
+from streaming.clock import FakeClock
+from streaming.console import Watcher, whoever_listens
+from streaming.node_process import Node
+
+evil = "\\x1b[2J\\x1b]0;mine\\x07[red]\\u202edog" + "\u5c0f\u63d0\u7434" * 30
+now = {"named": [[evil, 0.9]], "more": 0, "offscreen": False}
+counters = {
+    "capture": {"duration_s": 100.0, "connection": "lost", "reason": evil, "source": evil},
+    "capture-2": {"connection": "live", "source": "two"},
+    "model": {},
+    "recorder": {"results": 1, "reached_s": 50.0, "sources": {evil: {"results": 1, "now": now},
+                 "two": {"results": 1, "now": now}}},
+}
+nodes = {name: Node(name, None, state="ready", counters=told) for name, told in counters.items()}
+nodes["model"].state, nodes["model"].reason = "down", evil
+clock = FakeClock()
+with whoever_listens(), Watcher(clock, quiet="quiet" in sys.argv) as watcher:
+    for step in range(int(sys.argv[1])):
         watcher.watch(nodes)
-        (task,) = watcher._progress.tasks
-        return task
+        clock.advance(int(sys.argv[2]))
+    if "wait" in sys.argv:
+        watcher.say("waiting")
+        while sys.stdout.isatty():
+            time.sleep(0.01)
+        for step in range(3):
+            clock.advance(10**9)
+            watcher.watch(nodes)
+            watcher.say("nobody hears this")
+    watcher.say("model: a line " + evil)
+    logging.getLogger("x").warning("a log %s", evil)
+    print("a stray line", file=sys.stderr)
+"""
 
 
-def test_on_a_terminal_there_is_a_bar_and_no_lines(
-    fake: FakeClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    task = bar_of(fake, monkeypatch, nodes_with(RUNNING))
-    assert task.description == "running"
-    assert task.fields["told"] == "4 results, 2 objects, latency 1234 ms"
-    assert task.percentage == pytest.approx(100 * 4 / 12)
-    told = capsys.readouterr().err
-    assert "running" in told
-    assert "of 12.5 s" not in told
+def test_nothing_of_strangers_does_anything_to_the_terminal() -> None:
+    told = Terminal(WATCHING, "3", "1000000000").to_its_end()
+    assert "model: a line ?[2J?]0;mine?[red]?dog" in told
+    assert "a log ?[2J" in told
+    assert "a stray line" in told
+    assert "50 %" in told
+    assert HARMLESS.sub("", told).isprintable()
 
 
-def test_the_bar_is_full_when_no_whole_second_is_left(
-    fake: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However often results come: with hops of half a second there are twice as many as seconds."""
-    recorder = {"results": 23, "reached_s": 12.0}
-    assert bar_of(fake, monkeypatch, nodes_with(RUNNING | {"recorder": recorder})).percentage == 100
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (20, 5), (140, 50)])
+def test_the_view_is_drawn_a_few_times_a_second_however_often_there_is_news(columns: int, rows: int) -> None:
+    told = Terminal(
+        WATCHING, "100", "10000000", columns=columns, rows=rows
+    ).to_its_end()  # 1 s in steps of 10 ms
+    above = told.partition("model: a line")[0]
+    assert above.count("running") == 1_000_000_000 // DRAW_EVERY_NS
 
 
-@pytest.mark.parametrize("counters", [{}, {"capture": {"duration_s": None}}, {"recorder": {"results": 0}}])
-def test_the_bar_moves_to_and_fro_before_anything_is_known(
-    fake: FakeClock, monkeypatch: pytest.MonkeyPatch, counters: dict[str, dict[str, Any]]
-) -> None:
-    task = bar_of(fake, monkeypatch, nodes_with(counters, state="starting"))
-    assert task.total is None
-    assert task.completed == 0
-    assert task.description.startswith("starting (capture, feature,")
-    assert task.fields["told"] == ""
+def test_at_the_end_the_view_is_gone_and_the_lines_of_nodes_are_left() -> None:
+    told = Terminal(WATCHING, "1", "1").to_its_end()
+    after = told.rpartition("results, 0 objects")[2]
+    assert HARMLESS.sub("", after) == ""
+    assert after.count("\x1b[1A\x1b[2K") == 6  # heads, two sources, two troubles, the progress
+
+
+def test_quiet_draws_nothing() -> None:
+    told = Terminal(WATCHING, "3", "1000000000", "quiet").to_its_end()
+    assert "running" not in told
+    assert "model: a line" in told
+
+
+def test_a_terminal_that_cannot_be_drawn_on_has_lines() -> None:
+    told = Terminal(WATCHING, "3", "10000000000", term="dumb").to_its_end()
+    assert "\x1b" not in told
+    assert "running without model: 50.0 of 100.0 s, 1 results, 0 objects" in told
+
+
+def test_a_run_outlives_its_terminal() -> None:
+    terminal = Terminal(WATCHING, "1", "1", "wait")
+    terminal.wait_for("waiting")
+    terminal.close()
+    assert terminal.process.wait(60) == 0
 
 
 # At its end -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What sounded when, gathered from results."""
+"""What sounds now, and what sounded when, gathered from results."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from streaming.messages import Result
-from streaming.story import NAMES_TOLD, SPANS_TOLD, UNNAMED, Story
+from streaming.story import NAMES_TOLD, NOW_TOLD, SPANS_TOLD, UNNAMED, Story, sounding_now
 from tests.nodes.samples import NS, result
 
 
@@ -77,3 +77,19 @@ def test_of_many_names_those_that_sounded_longest_are_told_in_order_of_appearanc
     told = story_of(*(heard(number, name) for number, name in enumerate(names)), *late)
     assert [name for name, _ in told["named"]] == names[5:]
     assert told["more_names"] == 5
+
+
+def test_what_sounds_now_is_told_once_by_name_the_surest_first() -> None:
+    one = heard(0, "dog", "cat", "dog", None)
+    for track, p in zip(one.tracks, (0.4, 0.61234, 0.7, 0.9), strict=True):
+        track["labels"] = [{"name": "bird", "p": 0.95}, {"name": track["label"] or "dog", "p": p}]
+    assert sounding_now(one) == {
+        "named": [["dog", 0.7], ["cat", 0.612], [UNNAMED, None]], "more": 0, "offscreen": False
+    }  # fmt: skip
+    assert sounding_now(heard(0)) == {"named": [], "more": 0, "offscreen": False}
+    assert sounding_now(heard(0, offscreen=True)) == {"named": [], "more": 0, "offscreen": True}
+
+
+def test_however_many_sound_now_few_are_told() -> None:
+    told = sounding_now(heard(0, *(f"name {i}" for i in range(10))))
+    assert (len(told["named"]), told["more"]) == (NOW_TOLD, 10 - NOW_TOLD)

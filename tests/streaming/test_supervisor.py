@@ -23,8 +23,9 @@ from streaming import node_process, supervisor
 from streaming.clock import Clock
 from streaming.config import Config, load, setting
 from streaming.control import ControlClient, Hello
+from streaming.endings import death
 from streaming.errors import UserError
-from streaming.node_process import LAST_LINES, Node, death, environment, told
+from streaming.node_process import LAST_LINES, Node, environment, told
 from streaming.security import SOCKET_DIR_PREFIX
 from streaming.supervisor import NODES, NodeFailure, Supervisor, resolved_links
 from tests.pipeline import free_port, wait_for

@@ -126,7 +126,7 @@ def test_other_programs_can_read_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "found no snippet in it"),
+        (b"", "not an MCAP file, expected a recording by `record`"),
         (b"\x89MCAP0\r\n", "found no snippet in it"),
         (b"RIFF....AVI ", "expected a recording by `record`"),
         (None, "cannot be read"),

@@ -1,0 +1,51 @@
+"""What the doctor says of the model."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+import model.health
+from model.errors import ModelError
+from nodes.doctor import model as model_checks
+from streaming.doctor.findings import Finding
+
+
+def findings() -> list[Finding]:
+    return [one for one in model_checks() if isinstance(one, Finding)]
+
+
+def test_here_the_whole_model_takes_a_step() -> None:
+    found = findings()
+    assert {one.mark for one in found} <= {"ok", "note"}
+    assert found[0].fact.startswith("loaded: torch 2.")
+    assert any(one.fact.startswith("cpu: ") and " threads, " in one.fact for one in found)
+    assert found[-1].fact.startswith("a step of the model that comes with the project took ")
+
+
+def test_without_torch_there_is_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    *_, loaded, last = findings()
+    assert "torch 2." in loaded.fact
+    assert last == Finding("problem", "no model can be run without these packages")
+
+
+def test_weights_that_are_not_whole_are_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged() -> list[str]:
+        raise ModelError("tiny.safetensors: other bytes")
+
+    monkeypatch.setattr(model.health, "checked_weights", damaged)
+    last = findings()[-1]
+    assert (last.mark, last.fact) == ("problem", "tiny.safetensors: other bytes")
+    assert "git checkout" in last.mend
+
+
+def test_a_gpu_that_torch_cannot_use_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> list[model.health.Device]:
+        raise RuntimeError("CUDA driver version is insufficient\nfor CUDA runtime version")
+
+    monkeypatch.setattr(model.health, "devices", broken)
+    (note,) = [one for one in findings() if one.mark == "note"]
+    assert note.fact == "torch cannot use its GPU: CUDA driver version is insufficient"
+    assert "model.device=cpu" in note.mend
