@@ -99,9 +99,13 @@ def parser() -> argparse.ArgumentParser:
     )
     status.add_argument("--json", action="store_true", help="all that is known, for programs")
 
-    report = command("report", "Tell of a run in one HTML file that opens from disk, for those who were not there.")
+    report = command(
+        "report", "Tell of a run in one HTML file that opens from disk, for those who were not there."
+    )
     report.add_argument("dir", type=Path, metavar="DIR", help="the run's --out")
-    report.add_argument("--out", type=Path, metavar="FILE", help="the file to write (default: DIR/report.html)")
+    report.add_argument(
+        "--out", type=Path, metavar="FILE", help="the file to write (default: DIR/report.html)"
+    )
 
     keys = command("keys", "Make the CURVE keys that links between machines need.")
     keys.add_argument("dir", type=Path, metavar="DIR", help="where they go: a new folder")
@@ -238,25 +242,20 @@ def supervised(config: Config, *, quiet: bool, status_s: float | None) -> int:
 
     clock = Clock()
     begun_ns = clock.wall_ns()
-    record = RunRecord(Path(config.output.dir), config, clock, what_runs(config))
-    ending, counters = "it broke off", None
+    folder = Path(config.output.dir)
     with Watcher(clock, quiet=quiet, status_s=status_s) as watcher:
         supervisor = Supervisor(config, clock=clock, watch=watcher.watch, say=watcher.say)
         for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signal_, lambda *_: supervisor.stop())
         try:
-            with announced(Path(config.output.dir), supervisor.config.links):
-                counters = supervisor.run()
-            ending = "in order"
+            with (
+                announced(folder, supervisor.config.links),
+                RunRecord(folder, config, clock, what_runs(config)) as record,
+            ):
+                counters = record.counters = supervisor.run()
         except NodeFailure as error:
-            ending = str(error)
             print(f"error: {error}", file=sys.stderr)
             return 1
-        except UserError as error:
-            ending = str(error)
-            raise
-        finally:
-            record.end(ending, counters)
     if not quiet:
         first_ns = counters.get("recorder", {}).get("first_result_wall_ns")
         startup_s = (first_ns - begun_ns) / 1e9 if first_ns else None
@@ -278,9 +277,9 @@ def what_runs(config: Config) -> dict[str, Any]:
     if config.nodes.model.here:
         with suppress(ModelError):  # the node will say it
             device = str(device_of(device))
-    known = checkpoint is not None and checkpoint != "stand-in"
+    file = weights_path(checkpoint) if checkpoint and checkpoint != "stand-in" else None
     return {
-        "weights": {"checkpoint": checkpoint, "sha256": sha256_of(weights_path(checkpoint)) if known else None},
+        "weights": {"checkpoint": checkpoint, "sha256": file and sha256_of(file)},
         "device": device,
     }
 

@@ -13,9 +13,10 @@ import platform
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from streaming.clock import Clock
 from streaming.config import Config
@@ -32,53 +33,72 @@ PACKAGES = ("ov-avss-live", "torch", "av", "opencv-python", "numpy", "pyzmq")
 
 
 class RunRecord:
-    """The entry of one run in the `run.json` of its folder.
+    """The entry of one run in the `run.json` of its folder, as a context around the run.
+
+    It is written on entering. On leaving, it is completed by how the run ended and by `counters`, where they
+    were set, or taken back, where the run has left no results.
 
     Args:
         more: what else there is to be known when it begins, such as `weights`.
 
     Raises:
-        UserError: from any method, when the file cannot be written.
+        UserError: when the file cannot be written.
     """
 
     def __init__(self, folder: Path, config: Config, clock: Clock, more: Mapping[str, Any]) -> None:
         self._path, self._clock = folder / NAME, clock
+        self.counters: Mapping[str, Any] | None = None
         self._earlier = runs_of(folder)[-(RUNS_KEPT - 1) :]
+        self._results = _states(folder)
         self._entry = {
             "begun": iso_utc(clock.wall_ns()),
             "ended": None,
             "ending": None,
             "versions": versions(),
-            "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+            "machine": {
+                "system": platform.system(),
+                "processor": platform.machine(),
+                "cores": os.cpu_count(),
+            },
             **more,
             "settings": without_secrets(config.model_dump(mode="json")),
             "tapes": _tapes(config),
             "counters": None,
         }
-        self._write()
 
-    def end(self, ending: str, counters: Mapping[str, Any] | None = None) -> None:
-        """Adds when the run ended, why, and the nodes' last counters."""
+    def __enter__(self) -> Self:
+        self._save([*self._earlier, self._entry])
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if _states(self._path.parent) == self._results:
+            self._save(self._earlier)
+            return
         self._entry |= {
             "ended": iso_utc(self._clock.wall_ns()),
-            "ending": redacted(ending),
-            "counters": without_secrets(counters),
+            "ending": "in order" if error is None else redacted(str(error) or type(error).__name__),
+            "counters": without_secrets(self.counters),
         }
-        self._write()
+        self._save([*self._earlier, self._entry])
 
-    def _write(self) -> None:
-        whole = {"v": RECORD_VERSION, "runs": [*self._earlier, self._entry]}
+    def _save(self, runs: list[dict[str, Any]]) -> None:
         beside = self._path.with_suffix(".json.new")
         try:
+            if not runs:
+                self._path.unlink(missing_ok=True)
+                return
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            whole = {"v": RECORD_VERSION, "runs": runs}
             beside.write_text(json.dumps(whole, ensure_ascii=False, indent=1, default=str), "utf-8")
             os.replace(beside, self._path)
         except OSError as error:
-            raise UserError(f"{self._path}: cannot be written ({error.strerror or error})") from error
+            raise UserError(
+                f"{self._path}: cannot be written ({error.strerror or error}); choose another --out"
+            ) from error
 
 
 def runs_of(folder: Path) -> list[dict[str, Any]]:
-    """The entries of a folder's `run.json`, oldest first; none where there is no such file, or no sound one."""
+    """The entries of a folder's `run.json`, oldest first; none where the file is missing or broken."""
     path = folder / NAME
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -90,7 +110,7 @@ def runs_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def without_secrets(value: Any, key: str = "") -> Any:
-    """Settings as they may be shown: no password, token or key, neither in a field of its own nor in an URI."""
+    """Settings as they may be shown: no password, token or key, neither in a field nor in an address."""
     if isinstance(value, Mapping):
         return {name: without_secrets(entry, str(name)) for name, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -118,6 +138,15 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _states(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of the results in a folder and those beneath it; they change when results are written."""
+    states = {}
+    for path in (folder / "results.jsonl", *folder.glob("*/results.jsonl")):
+        with suppress(OSError):
+            states[str(path)] = path.stat().st_size, path.stat().st_mtime_ns
+    return states
 
 
 def _tapes(config: Config) -> list[str]:

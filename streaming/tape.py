@@ -239,7 +239,9 @@ class TapeReader:
                     return
                 if channel.topic.endswith("/snippet"):
                     place = self._place(channel, message.data)
-                    if place in missing and isinstance(found := self._content(channel, message.data), Snippet):
+                    if place in missing and isinstance(
+                        found := self._content(channel, message.data), Snippet
+                    ):
                         missing.discard(place)
                         yield found
 

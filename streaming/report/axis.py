@@ -1,7 +1,7 @@
 """Where a moment of the stream lies on the axis of a report, which never runs backwards.
 
-The axis is stream time, until a source is lost or sought and its time leaps: what goes back is put behind what
-was there, and an absence of hours takes as much room as one of seconds.
+The axis is stream time, until a source is lost or sought and its time leaps: what goes back is put behind
+what was there, and an absence of hours takes as much room as one of seconds.
 """
 
 from __future__ import annotations

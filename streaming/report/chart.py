@@ -32,7 +32,9 @@ class Chart:
 def chart(pace: Pace, end_s: float) -> Chart:
     """Draws the slices of a run that ends at `end_s` on its axis."""
     p95 = np.asarray(pace.p95_ms)
-    stacked = np.sum([np.asarray(values) for values in pace.stage_ms.values()] or [np.zeros(len(p95))], axis=0)
+    stacked = np.sum(
+        [np.asarray(values) for values in pace.stage_ms.values()] or [np.zeros(len(p95))], axis=0
+    )
     highest = np.maximum(p95, stacked)
     top_ms = _round_up(max(1.0, float(np.percentile(highest, CUT_SHARE)) * 1.1))
     scale_x, scale_y = WIDTH / max(end_s, 1e-9), HEIGHT / top_ms

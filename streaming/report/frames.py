@@ -1,9 +1,9 @@
 """Pictures of a run, found by where their results are in the stream.
 
-A tape has the very frames that the model saw. The annotated film has the pictures with masks and plates drawn
-in, but no stream time, so a place in it is only trusted where it can be reckoned: in the first generation,
-whose beginning the film has in common with the results. What a later part of a film (`annotated-2.mp4`) begins
-with is written down nowhere; it is not used.
+A tape has the very frames that the model saw. The annotated film has the pictures with masks and plates
+drawn in, but no stream time, so a place in it is only trusted where it can be reckoned: in the first
+generation, whose beginning the film has in common with the results. What a later part of a film
+(`annotated-2.mp4`) begins with is written down nowhere; it is not used.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.error import FFmpegError
 
 from streaming.errors import UserError
 from streaming.overlay.layer import Picture
@@ -57,7 +58,9 @@ def frames(
             yield from ((moment, Frame(picture, clean=True)) for moment in sharing[place])
     film = next((folder / name for name in FILMS if _is_of_this_run(folder / name, figures)), None)
     if film is not None and missing:
-        wanted = {_film_s(figures, moment): place for place, moment in missing.items() if _known(figures, moment)}
+        wanted = {
+            _film_s(figures, moment): place for place, moment in missing.items() if _known(figures, moment)
+        }
         for at_s, picture in _in_film(film, sorted(wanted)):
             yield from ((moment, Frame(picture, clean=False)) for moment in sharing[wanted[at_s]])
 
@@ -103,13 +106,13 @@ def _in_film(film: Path, wanted_s: list[float]) -> Iterator[tuple[float, Picture
         with av.open(str(film)) as container:
             stream = container.streams.video[0]
             for at_s in wanted_s:
-                container.seek(max(0, int(at_s / stream.time_base)), stream=stream)
+                container.seek(max(0, int(at_s / (stream.time_base or 1))), stream=stream)
                 shown = None
                 for frame in container.decode(stream):
                     if frame.time is None or frame.time > at_s:
                         break
                     shown = frame
                 if shown is not None and at_s - shown.time < WINDOW_S:
-                    yield at_s, shown.to_ndarray(format="rgb24")
-    except (OSError, IndexError, ValueError, av.error.FFmpegError) as error:
+                    yield at_s, np.asarray(shown.to_ndarray(format="rgb24"), np.uint8)
+    except (OSError, IndexError, ValueError, FFmpegError) as error:
         log.warning("%s: %s", film, error)

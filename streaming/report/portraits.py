@@ -63,7 +63,7 @@ def _outlined(picture: Picture, mask: NDArray[np.bool_], moment: Moment) -> Pict
 
 
 def _view(mask: NDArray[np.bool_], height: int, width: int) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of what is shown, in a picture of (height, width): four by three, if it can be."""
+    """Left, top, right, bottom of what is shown of a picture: four by three, if it can be."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     scale_y, scale_x = height / mask.shape[0], width / mask.shape[1]
     top, bottom = rows[0] * scale_y, (rows[-1] + 1) * scale_y

@@ -66,7 +66,9 @@ class Reading:
             lines = "1 line" if self.left_out == 1 else f"{self.left_out} lines"
             said.append(f"{lines} of {self.path.name} could not be read and left out ({self.first_wrong}).")
         if self.torn:
-            said.append(f"The last line of {self.path.name} is torn and left out: the run goes on, or crashed.")
+            said.append(
+                f"The last line of {self.path.name} is torn and left out: the run goes on, or crashed."
+            )
         return said
 
 

@@ -1,7 +1,7 @@
 """From a run's folder to `report.html`: one file that fetches nothing.
 
 All that comes from the run is escaped by the template; its numbers travel as JSON in a block that no browser
-executes. The page's policy allows its own script and style by their hashes, pictures as data, and nothing else.
+executes. The page's policy allows its own script and style by their hashes, pictures as data, and no more.
 """
 
 from __future__ import annotations
@@ -60,12 +60,14 @@ def write_report(folder: Path, out: Path) -> tuple[Path, list[str]]:
         beside.write_text(page, "utf-8")
         os.replace(beside, out)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error
+        raise UserError(
+            f"{out}: cannot be written ({error.strerror or error}); choose another --out"
+        ) from error
     return out, remarks
 
 
 def gather(folder: Path) -> tuple[dict[tuple[Path, str], Figures], list[str]]:
-    """The figures of each source, by its file and id, and what was left out. Raises `UserError` without any."""
+    """The figures of each source, by its file and id, and what was left out. Raises `UserError`."""
     gathered: dict[tuple[Path, str], Figures] = {}
     remarks: list[str] = []
     files = results_files(folder)
@@ -101,8 +103,8 @@ def rendered(sources: list[Told], run: dict[str, Any] | None, remarks: list[str]
         title=names if len(names) < 80 else counted(len(sources), "source"),
         style=Markup(style),
         script=Markup(script),
-        policy=f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'",
+        policy=f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
+        f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'",
         mark=f"data:image/svg+xml;base64,{base64.b64encode(MARK.read_bytes()).decode()}",
         data=Markup(harmless([source.data for source in sources])),
         facts=_facts(sources, run),
@@ -122,7 +124,9 @@ def harmless(value: Any) -> str:
 
 def _facts(sources: list[Told], run: dict[str, Any] | None) -> run_told.Pairs:
     known = run_told.addresses(run) if run else {}
-    looked_at = [f"{source.id} ({known[source.id]})" if known.get(source.id) else source.id for source in sources]
+    looked_at = [
+        f"{source.id} ({known[source.id]})" if known.get(source.id) else source.id for source in sources
+    ]
     facts = [("Looked at", ", ".join(looked_at))]
     if len(sources) == 1:
         facts += sources[0].facts

@@ -38,7 +38,12 @@ class Row:
 
 @dataclass
 class Rows:
-    """All rows of a source, `more` labels left out, and in steps of how many seconds they are told (0: exactly)."""
+    """All rows of a source.
+
+    Attributes:
+        more: how many labels are left out.
+        step_s: what begins within one such step is one run; 0 for all of them as they are.
+    """
 
     labels: list[Row]
     more: int
@@ -88,7 +93,10 @@ def _row(name: str, runs: Runs, colour: str, figures: Figures) -> Row:
 def when_text(runs: Runs, figures: Figures, most: int = SPANS_TOLD) -> str:
     """When it sounded, in stream time, the first few stretches."""
     spans = runs.spans()
-    told = [(figures.axis.stream_s(start), figures.axis.stream_s(end - 1e-6) + 1e-6) for start, end in spans[:most]]
+    told = [
+        (figures.axis.stream_s(start), figures.axis.stream_s(end - 1e-6) + 1e-6)
+        for start, end in spans[:most]
+    ]
     return spans_text(told, len(spans) - len(told), tenths=figures.hop_s < 1)
 
 

@@ -65,7 +65,7 @@ def coarser(runs: Sequence[Run], step_s: float) -> list[Run]:
 
 
 def bounded(rows: Sequence[Sequence[Run]], most: int) -> tuple[list[list[Run]], float]:
-    """Rows of together at most `most` runs, and how coarse they had to become, in seconds; 0 for as they are."""
+    """Rows of together at most `most` runs, and their step in seconds; 0 where they are as they were."""
     kept, step_s = [list(runs) for runs in rows], 0.0
     while sum(map(len, kept)) > most:
         step_s = step_s * 2 or 1.0

@@ -143,7 +143,12 @@ def _marks(figures: Figures) -> list[str]:
     kinds = (
         (figures.gaps, "gap", "", "something was lost right before or inside the window"),
         (figures.generations, "new generation", "", "the source was lost, sought or leapt"),
-        (figures.vocabularies, "change of vocabulary", "changes of vocabulary", "labels before and after differ"),
+        (
+            figures.vocabularies,
+            "change of vocabulary",
+            "changes of vocabulary",
+            "labels before and after differ",
+        ),
     )
     return [f"{counted(marks.count, one, many)}: {what}." for marks, one, many, what in kinds if marks.count]
 
@@ -153,7 +158,8 @@ def _losses(figures: Figures) -> list[str]:
     if not losses.count:
         said = ["Every number between the first and the last result has a result."]
     else:
-        said = [f"{counted(losses.count, 'result')} missing, in {counted(losses.stretches_count, 'stretch', 'stretches')}."]
+        stretches = counted(losses.stretches_count, "stretch", "stretches")
+        said = [f"{counted(losses.count, 'result')} missing, in {stretches}."]
         for x_s, first, count in losses.stretches[:MOST_LOSSES]:
             numbers = f"number {first}" if count == 1 else f"numbers {first} to {first + count - 1}"
             said.append(f"Before {_at(figures, x_s)}: {numbers}.")
@@ -166,9 +172,7 @@ def _losses(figures: Figures) -> list[str]:
     return said
 
 
-def _cards(
-    figures: Figures, folder: Path, tapes: list[Path], most: int
-) -> tuple[list[Card], int, str]:
+def _cards(figures: Figures, folder: Path, tapes: list[Path], most: int) -> tuple[list[Card], int, str]:
     longest = sorted(figures.objects.values(), key=lambda seen: (-seen.runs.total_s, seen.id))
     chosen = sorted(longest[:most], key=lambda seen: seen.id)
     portraits: dict[int, bytes | None] = {}

@@ -1,4 +1,4 @@
-"""What the model wavered between: runners-up of each label, and labels that an object exchanged for others."""
+"""What the model wavered between: runners-up of each label, and objects that changed their label."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ class Wavering:
 
     def pairs(self) -> list[tuple[str, str, RunnerUp]]:
         """(label, runner-up, figures): those that came close most often first."""
-        found = [(label, name, one) for label, named in self.names.items() for name, one in named.second.items()]
+        found = [
+            (label, name, one) for label, named in self.names.items() for name, one in named.second.items()
+        ]
         return sorted(found, key=lambda pair: (-pair[2].close, -pair[2].sum_p))
 
 

@@ -14,7 +14,11 @@ def clock_text(t_s: float, *, tenths: bool = False) -> str:
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     rest = f".{tenth}" if tenths and tenth else ""
-    return f"{sign}{hours}:{minutes:02d}:{seconds:02d}{rest}" if hours else f"{sign}{minutes}:{seconds:02d}{rest}"
+    return (
+        f"{sign}{hours}:{minutes:02d}:{seconds:02d}{rest}"
+        if hours
+        else f"{sign}{minutes}:{seconds:02d}{rest}"
+    )
 
 
 def length_text(length_s: float) -> str:
