@@ -175,12 +175,15 @@ def test_it_fits_a_phone(opened: Any, tmp_path: Path) -> None:
 def test_a_real_run_is_told_as_it_was(opened: Any, tmp_path: Path) -> None:
     out = tmp_path / "demo"
     demo = ("--config", "configs/demo.yaml", "--set", f"output.dir={out}", "--quiet")
-    assert pipeline.command("run", *demo, cwd=pipeline.ROOT).returncode == 0
+    recorded = ("--record", str(out / "tape.mcap"))
+    assert pipeline.command("run", *demo, *recorded, cwd=pipeline.ROOT).returncode == 0
+    assert "5 from the recorded tape" in report_of(out)
+    (out / "tape.mcap").unlink()
     told = pipeline.command("report", str(out))
     assert (told.returncode, told.stderr) == (0, "")
     page = opened(out)
     text = page.locator("body").inner_text()
-    assert "from the annotated film" in text
+    assert "5 from the annotated film" in text
     for name in ("dog", "violin", "drum", "wolf"):
         assert page.locator(f".line[data-name='{name}']").count() == 1
     assert "in order" in text
