@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +104,14 @@ def parser() -> argparse.ArgumentParser:
         "--out", default="runs/latest", metavar="DIR", help="the run's --out (default: runs/latest)"
     )
     status.add_argument("--json", action="store_true", help="all that is known, for programs")
+
+    report = command(
+        "report", "Tell of a run in one HTML file that opens from disk, for those who were not there."
+    )
+    report.add_argument("dir", type=Path, metavar="DIR", help="the run's --out")
+    report.add_argument(
+        "--out", type=Path, metavar="FILE", help="the file to write (default: DIR/report.html)"
+    )
 
     keys = command("keys", "Make the CURVE keys that links between machines need.")
     keys.add_argument("dir", type=Path, metavar="DIR", help="where they go: a new folder")
@@ -244,17 +252,22 @@ def supervised(config: Config, *, quiet: bool, status_s: float | None) -> int:
     """A run with its display, to its end; the exit code. Raises `UserError`."""
     from streaming.clock import Clock
     from streaming.console import Watcher, print_table, summary
+    from streaming.run_record import RunRecord
     from streaming.supervisor import NodeFailure, Supervisor
 
     clock = Clock()
     begun_ns = clock.wall_ns()
+    folder = Path(config.output.dir)
     with Watcher(clock, quiet=quiet, status_s=status_s) as watcher:
         supervisor = Supervisor(config, clock=clock, watch=watcher.watch, say=watcher.say)
         for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signal_, lambda *_: supervisor.stop())
         try:
-            with announced(Path(config.output.dir), supervisor.config.links):
-                counters = supervisor.run()
+            with (
+                announced(folder, supervisor.config.links),
+                RunRecord(folder, config, clock, what_runs(config)) as record,
+            ):
+                counters = record.counters = supervisor.run()
         except NodeFailure as error:
             complain(error)
             return 1
@@ -266,6 +279,24 @@ def supervised(config: Config, *, quiet: bool, status_s: float | None) -> int:
         if config.model.checkpoint == "stand-in":
             print("Stand-in weights: these masks and labels mean nothing.")
     return 0
+
+
+def what_runs(config: Config) -> dict[str, Any]:
+    """For the record of a run: weights with their SHA-256 and device, as far as they are of this machine."""
+    from model.checkpoint import weights_path
+    from model.errors import ModelError
+    from model.precision import device_of
+    from streaming.run_record import sha256_of
+
+    checkpoint, device = config.model.checkpoint, config.model.device
+    if config.nodes.model.here:
+        with suppress(ModelError):  # the node will say it
+            device = str(device_of(device))
+    file = weights_path(checkpoint) if checkpoint and checkpoint != "stand-in" else None
+    return {
+        "weights": {"checkpoint": checkpoint, "sha256": file and sha256_of(file)},
+        "device": device,
+    }
 
 
 def record(args: argparse.Namespace) -> int:
@@ -420,6 +451,16 @@ def status(args: argparse.Namespace) -> int:
     return 0
 
 
+def report(args: argparse.Namespace) -> int:
+    from streaming.report.report import write_report
+
+    out, remarks = write_report(args.dir, args.out or args.dir / "report.html")
+    for remark in remarks:
+        print(f"note: {remark}", file=sys.stderr)
+    print(f"written to {out}")
+    return 0
+
+
 @contextmanager
 def running(folder: Path) -> Iterator[ControlClient]:
     """The conversation with the pipeline that writes to a folder. Raises `UserError` where none is."""
@@ -537,6 +578,7 @@ COMMANDS = {
     "node": node,
     "vocabulary": vocabulary,
     "status": status,
+    "report": report,
     "keys": keys,
     "doctor": doctor,
     "world": world,

@@ -230,6 +230,32 @@ class TapeReader:
                 if message.log_time >= from_ns:
                     yield Played(message.log_time, self._content(channel, message.data))
 
+    def find(self, wanted: set[tuple[str, int, int]]) -> Iterator[Snippet]:
+        """The snippets with these (source, generation, number), in order; no other picture is decompressed.
+
+        Raises `UserError` for what is no message.
+        """
+        missing = set(wanted)
+        with self.path.open("rb") as file:
+            for channel, message in self._messages(file):
+                if not missing:
+                    return
+                if channel.topic.endswith("/snippet"):
+                    place = self._place(channel, message.data)
+                    if place in missing and isinstance(
+                        found := self._content(channel, message.data), Snippet
+                    ):
+                        missing.discard(place)
+                        yield found
+
+    def _place(self, channel: Channel, data: bytes) -> tuple[str, int, int] | None:
+        """Which snippet it is, by its header alone; None for what has none."""
+        try:
+            header = msgpack.unpackb(msgpack.unpackb(data)[1])
+            return _source(channel.topic), header["generation"], header["seq"]
+        except (ValueError, TypeError, LookupError, msgpack.UnpackException):
+            return None
+
     def _messages(self, file: BinaryIO, from_ns: int = 0) -> Iterator[tuple[Channel, Record]]:
         """The records of a file in order; with an index, chunks that end before `from_ns` are not read."""
         channels = dict(self._summary.channels) if self._summary else {}
