@@ -233,8 +233,24 @@ def supervised(config: Config, *, quiet: bool, status_s: float | None) -> int:
 
     clock = Clock()
     begun_ns = clock.wall_ns()
+    told = False
+
+    def tell(counters: Mapping[str, Mapping[str, Any]]) -> None:
+        """What came of it, once."""
+        nonlocal told
+        if told or quiet:
+            return
+        told = True
+        watcher.rest()
+        first_ns = counters.get("recorder", {}).get("first_result_wall_ns")
+        startup_s = (first_ns - begun_ns) / 1e9 if first_ns else None
+        print_table(summary(counters, (clock.wall_ns() - begun_ns) / 1e9, startup_s))
+        print(f"written to {config.output.dir}" if first_ns else "ended before the first result", flush=True)
+        if config.model.checkpoint == "stand-in":
+            print("Stand-in weights: these masks and labels mean nothing.", flush=True)
+
     with Watcher(clock, quiet=quiet, status_s=status_s) as watcher:
-        supervisor = Supervisor(config, clock=clock, watch=watcher.watch, say=watcher.say)
+        supervisor = Supervisor(config, clock=clock, watch=watcher.watch, say=watcher.say, lingers=tell)
         for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signal_, lambda *_: supervisor.stop())
         try:
@@ -243,13 +259,7 @@ def supervised(config: Config, *, quiet: bool, status_s: float | None) -> int:
         except NodeFailure as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-    if not quiet:
-        first_ns = counters.get("recorder", {}).get("first_result_wall_ns")
-        startup_s = (first_ns - begun_ns) / 1e9 if first_ns else None
-        print_table(summary(counters, (clock.wall_ns() - begun_ns) / 1e9, startup_s))
-        print(f"written to {config.output.dir}" if first_ns else "ended before the first result")
-        if config.model.checkpoint == "stand-in":
-            print("Stand-in weights: these masks and labels mean nothing.")
+    tell(counters)
     return 0
 
 

@@ -370,6 +370,9 @@ class ViewerConfig(Section):
     """Whether others may reach it without TLS, where everybody on the way can read and change everything."""
     names: list[str] = []
     """By which names, besides its addresses, the machine may be asked for the page."""
+    linger_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    """How long the page outlives a run over recordings while nobody watches, and plays its end again to
+    whoever does; 0: it ends with the run."""
 
     @field_validator("token")
     @classmethod

@@ -95,6 +95,10 @@ class Watcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.rest()
+
+    def rest(self) -> None:
+        """Nothing goes on any more: the bar stays as it is, and lines come below it."""
         self._progress.stop()
 
     def say(self, line: str) -> None:

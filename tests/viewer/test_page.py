@@ -23,6 +23,7 @@ if not CHROMIUM:
 from tests.viewer.stand_in import HOSTILE, WORDS, Discs, StandIn, bounce, smooth  # noqa: E402
 
 WIDE = {"width": 1440, "height": 900}
+BANNER = "document.querySelector('.banner')?.innerText"
 PHONE = {"width": 390, "height": 844}
 
 
@@ -297,10 +298,52 @@ def test_the_end_of_a_run_is_told(stand_in: StandIn, visit: Any) -> None:
     opened = visit(stand_in)
     opened.until("window.ovavss.state.connection === 'open'")
     stand_in.call(stand_in.tell_ended("the recording is over"))
-    opened.until("document.querySelector('.banner')?.innerText === 'The run is over: the recording is over.'")
+    opened.until(f"{BANNER}?.startsWith('The run is over: the recording is over. What was seen stays')")
     assert opened.page.locator("#run-text").inner_text() == "ended"
     assert opened.page.locator(".tile-state").inner_text() == "ended"
     opened.until("document.querySelector('#now').innerText === 'The run is over'")
+
+
+def test_what_was_seen_stays_when_the_run_is_over_and_nobody_is_looked_for(
+    stand_in: StandIn, visit: Any
+) -> None:
+    """Until somebody asks for it, once."""
+    opened = visit(stand_in)
+    opened.until("window.ovavss.frames('front').length > 60")
+    stand_in.call(stand_in.tell_ended("the recording is over"))
+    stand_in.refuse_connections = True
+    stand_in.call(stand_in.close_sockets())
+    opened.until("window.ovavss.state.connection === 'over'")
+    came = len(stand_in.clients)
+    opened.page.wait_for_timeout(3000)  # a page that was left without a word would have come twice
+    assert (opened.state("state.connection"), came) == ("over", 0)
+    assert opened.wrong == []
+    lanes = opened.page.locator("#lanes").bounding_box()
+    opened.page.mouse.move(lanes["x"] + lanes["width"] * (1 - 1 / 120), lanes["y"] + 20)
+    opened.until("document.querySelector('#peek-image').naturalWidth === 640")
+    opened.page.keyboard.press("c")
+    opened.until("[...document.querySelectorAll('.banner')].some((one) => /no clip: /.test(one.innerText))")
+    assert opened.wrong == []
+    opened.page.get_by_role("button", name="Look again").click()
+    opened.until(f"{BANNER}?.includes('There is no other one at this address yet.')")
+    stand_in.refuse_connections = False
+    opened.page.get_by_role("button", name="Look again").click()
+    opened.until("window.ovavss.state.connection === 'open' && !window.ovavss.state.ended")
+    opened.page.locator(".banner[data-key=ended]").wait_for(state="detached", timeout=5000)
+    opened.wrong = [text for text in opened.wrong if "WebSocket" not in text]  # the browser's own words
+
+
+def test_a_run_that_is_played_again_is_shown_as_that(stand_in: StandIn, visit: Any) -> None:
+    opened = visit(stand_in)
+    opened.until("window.ovavss.frames('front').length > 10")
+    stand_in.call(stand_in.play_again("every source has ended", 20.0))
+    told = "The run is over: every source has ended. Its last 20 s are played again."
+    opened.until(f"{BANNER} === {json.dumps(told)}")
+    opened.until("document.querySelector('#run-text').innerText === 'played again'")
+    opened.until("document.querySelector('.tile-state').innerText === 'played again'")
+    count = len(opened.frames("front"))
+    opened.until(f"window.ovavss.frames('front').length > {count + 20}")
+    opened.until("/drum|ball/.test(document.querySelector('#now').innerText)", 20)
 
 
 def test_two_sources_stand_side_by_side(serve: Any, visit: Any) -> None:

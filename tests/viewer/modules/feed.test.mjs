@@ -224,6 +224,21 @@ test('a lost connection fails what waits, and is tried again', async () => {
     feed.close();
 });
 
+test('who has said goodbye is not looked for, but once when somebody asks for it', () => {
+    const { feed, states, socket } = connected();
+    socket.say({ type: 'ended', reason: 'the clip is over' });
+    socket.close();
+    assert.deepEqual(states, ['connecting', 'open', 'over']);
+    feed.now();
+    Fake.all[1].close();
+    assert.deepEqual(states.slice(3), ['connecting', 'over']);
+    feed.now();
+    Fake.all[2].say({ type: 'hello' });
+    Fake.all[2].close(); // without a word
+    assert.deepEqual(states.slice(5), ['connecting', 'open', 'lost']);
+    feed.close();
+});
+
 test('where a token is asked for, it is not tried again by itself', async () => {
     const { feed, states, socket } = connected({ refused: async () => true });
     socket.close();
