@@ -16,6 +16,7 @@ const SILENCE_LIMIT_MS = 8000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15000;
 const MOST_TRACKS = 256;
+const MOST_CANDIDATES = 20;
 
 /**
  * @typedef {{kind: 'picture', number: number, generation: number, seq: number, t_s: number, jpeg: Uint8Array}}
@@ -114,6 +115,16 @@ export function checkedResult(message) {
             box: listOf(track.box).slice(0, 4),
             mask: track.mask,
         }));
+    const candidates = Array.isArray(message.candidates)
+        ? message.candidates
+              .slice(0, MOST_CANDIDATES)
+              .filter((one) => one && typeof one.mask === 'string')
+              .map((one) => ({
+                  sounding: Math.min(1, Math.max(0, finite(one.sounding))),
+                  box: listOf(one.box).slice(0, 4),
+                  mask: one.mask,
+              }))
+        : null;
     return {
         source: String(message.source),
         generation: finite(message.generation),
@@ -124,6 +135,7 @@ export function checkedResult(message) {
         height,
         width,
         tracks,
+        candidates,
         offscreen: message.offscreen === true,
         has_audio: message.has_audio !== false,
         audio_dbfs: finite(message.audio_dbfs, -120),

@@ -417,7 +417,7 @@ export class Source {
     /** The answer that is shown, as JSON can say it. */
     json(view) {
         const { result, tracks } = this.scene ?? { result: null, tracks: [] };
-        const { sightings: _sightings, learnt: _learnt, ...answer } = result ?? {};
+        const { sightings: _sightings, learnt: _learnt, unheard: _unheard, ...answer } = result ?? {};
         return {
             source: this.id,
             generation: this.picture?.generation ?? null,

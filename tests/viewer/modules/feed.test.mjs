@@ -198,6 +198,15 @@ test('requests are answered, or refused in the words of the pipeline', async () 
     feed.close();
 });
 
+test('silent objects are read, and that nothing was said of them', () => {
+    const result = { t_s: 1, frame_t_s: 2, size: [4, 4], tracks: [] };
+    assert.equal(checkedResult(result).candidates, null);
+    const good = { sounding: 0.04, box: [0, 0, 2, 2], mask: '04' };
+    const { candidates } = checkedResult({ ...result, candidates: [good, null, { mask: 5 }, 'x'] });
+    assert.deepEqual(candidates, [good]);
+    assert.equal(checkedResult({ ...result, candidates: Array(30).fill(good) }).candidates.length, 20);
+});
+
 test('nonsense is passed over', () => {
     const { feed, heard, socket } = connected();
     for (const text of ['', '{', 'null', '7', '[]', '{"type":5}']) {
