@@ -7,8 +7,9 @@ READY := $(VENV)/.ready
 # What pyproject.toml says under requires-python, as a Python command that succeeds where it holds.
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
 
-# On a terminal the demo can be watched: as fast as it was recorded, at any port that is free.
-WATCHED := --viewer --set viewer.port=0 --pace realtime
+# On a terminal the demo can be watched: as fast as it was recorded, at any port that is free, and then again and
+# again for whoever came late.
+WATCHED := --viewer --set viewer.port=0 --set viewer.linger_s=60 --pace realtime
 
 .PHONY: help demo test lint format world-art clean
 

@@ -258,26 +258,36 @@ def supervised(config: Config, *, quiet: bool, status_s: float | None) -> int:
     clock = Clock()
     begun_ns = clock.wall_ns()
     folder = Path(config.output.dir)
-    with Watcher(clock, quiet=quiet, status_s=status_s) as watcher:
-        supervisor = Supervisor(config, clock=clock, watch=watcher.watch, say=watcher.say)
-        for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(signal_, lambda *_: supervisor.stop())
-        try:
-            with (
-                announced(folder, supervisor.config.links),
-                RunRecord(folder, config, clock, what_runs(config)) as record,
-            ):
-                counters = record.counters = supervisor.run()
-        except NodeFailure as error:
-            complain(error)
-            return 1
-    if not quiet:
+    record = RunRecord(folder, config, clock, what_runs(config))
+    told = False
+
+    def tell(counters: Mapping[str, Mapping[str, Any]]) -> None:
+        """What came of it, once: the page may stay for a while after that."""
+        nonlocal told
+        if told:
+            return
+        told = True
+        record.end(counters)
+        if quiet:
+            return
+        watcher.rest()
         first_ns = counters.get("recorder", {}).get("first_result_wall_ns")
         startup_s = (first_ns - begun_ns) / 1e9 if first_ns else None
         print_table(summary(counters, (clock.wall_ns() - begun_ns) / 1e9, startup_s))
-        print(f"written to {config.output.dir}" if first_ns else "ended before the first result")
+        print(f"written to {config.output.dir}" if first_ns else "ended before the first result", flush=True)
         if config.model.checkpoint == "stand-in":
-            print("Stand-in weights: these masks and labels mean nothing.")
+            print("Stand-in weights: these masks and labels mean nothing.", flush=True)
+
+    with Watcher(clock, quiet=quiet, status_s=status_s) as watcher:
+        supervisor = Supervisor(config, clock=clock, watch=watcher.watch, say=watcher.say, lingers=tell)
+        for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signal_, lambda *_: supervisor.stop())
+        try:
+            with announced(folder, supervisor.config.links), record:
+                tell(supervisor.run())
+        except NodeFailure as error:
+            complain(error)
+            return 1
     return 0
 
 

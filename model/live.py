@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor
 from model.audio_mask_dec import Memory, Sounding, joined, window_of
 from model.localiser import Localiser, normalise
 from model.options import Selection
-from model.selection import none_of, select
+from model.selection import Silent, none_of, select, silent
 from model.tracks import Sighting, Tracker, TrackOptions
 from model.window import Remembered, SlidingWindow, fill
 
@@ -44,6 +44,7 @@ class Step:
     mask_logits: Tensor  # (n, H / 4, W / 4) float32 of the newest frame, padded size, one per sighting
     window_fill: int
     stage_ms: dict[str, float]
+    silent: Silent = field(default_factory=Silent.none)  # seen, and held for silent; where that is wanted
 
 
 @dataclass
@@ -59,7 +60,8 @@ class LiveLocaliser:
     """The sliding window, and the tracks in it, per source.
 
     A new generation of a source starts afresh: nothing of another scene leaks into it. Ids go on counting,
-    in each source from `first_id`.
+    in each source from `first_id`. Up to `most_silent` silent objects are
+    told beside those that sound.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class LiveLocaliser:
         selection: Selection = "sounding",
         silence_dbfs: float | None = -70.0,
         first_id: int = 1,
+        most_silent: int = 0,
     ) -> None:
         self.localiser = localiser
         # The published code lets every query through; only class probabilities decide, later.
@@ -78,7 +81,7 @@ class LiveLocaliser:
         self.selection: Selection = selection
         # Below this level nothing can be sounding, whatever the window's earlier seconds held.
         self.silence_dbfs = silence_dbfs
-        self.first_id = first_id
+        self.first_id, self.most_silent = first_id, most_silent
         self._sources: dict[str, _Source] = {}
 
     def step(self, snippet: Observed) -> Step:
@@ -122,8 +125,12 @@ class LiveLocaliser:
                 self._track(one, state, sounding.of_window(place), slots[place])
                 for place, (one, state) in enumerate(zip(snippets, states, strict=True))
             ]
-        for (sightings, logits), window in zip(answers, slots, strict=True):
-            yield Step(sightings, logits, fill(window), dict(ms))
+            unheard = [
+                self._silent(one, sounding.of_window(place), logits)
+                for place, (one, (_, logits)) in enumerate(zip(snippets, answers, strict=True))
+            ]
+        for (sightings, logits), quiet, window in zip(answers, unheard, slots, strict=True):
+            yield Step(sightings, logits, fill(window), dict(ms), quiet)
 
     def _track(
         self, snippet: Observed, state: _Source, sounding: Sounding, slots: list[Remembered]
@@ -144,6 +151,19 @@ class LiveLocaliser:
             )
         sightings = state.tracker.update(candidates, [slot.seq for slot in slots])
         return sightings, candidates.mask_logits[[s.candidate for s in sightings], -1]
+
+    def _silent(self, snippet: Observed, sounding: Sounding, taken: Tensor) -> Silent:
+        if not self.most_silent:
+            return Silent.none()
+        return silent(
+            sounding,
+            (snippet.image.shape[0], snippet.image.shape[1]),
+            taken=taken,
+            most=self.most_silent,
+            threshold=self.options.sounding_on,
+            nms_iou=self.options.nms_iou,
+            min_area=self.options.min_area,
+        )
 
     def forget(self, source: str) -> None:
         """Let go of everything about a source, its ids included."""

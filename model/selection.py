@@ -18,6 +18,8 @@ from model.audio_mask_dec import Sounding
 from model.localiser import padded_size
 from model.options import Selection
 
+CERTAIN = 0.85  # mean of a mask's probabilities inside it, from which on it is taken for an object
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -117,6 +119,55 @@ def select(
     if by_sound:
         chosen = chosen[suppress(there.sigmoid(), nms_iou)[:max_objects]]
     return Candidates.of(sounding, scores, chosen, min_part if by_sound else 0.0)
+
+
+@dataclass(frozen=True)
+class Silent:
+    """What is seen in a snippet and held for silent, on the processor; the surest outline first."""
+
+    scores: Tensor  # (m,) sounding score
+    mask_logits: Tensor  # (m, H / 4, W / 4) of the newest snippet
+
+    @classmethod
+    def none(cls) -> Silent:
+        return cls(torch.zeros(0), torch.zeros(0, 1, 1))
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+def silent(
+    sounding: Sounding,
+    size: tuple[int, int],
+    *,
+    taken: Tensor,
+    most: int,
+    threshold: float,
+    nms_iou: float,
+    min_area: float,
+) -> Silent:
+    """Up to `most` silent objects in the newest snippet of a single window (batch of one).
+
+    Whether a query that does not sound shows anything is said by its mask alone: how sure it is of the
+    pixels that it takes. On the bundled model, outlines of things are sure to 0.9 and more, and what is none
+    to less than 0.8. `taken` (n, H / 4, W / 4) are the masks of what sounds, which nothing else may overlap;
+    the others are as in `select`.
+    """
+    scores = sounding.snippet_scores[0, :, -1]
+    chosen = torch.nonzero(scores < threshold)[:, 0]
+    logits = sounding.mask_logits(slice(-1, None), chosen)[0, :, 0].float()  # (N', H / 4, W / 4)
+    stride = padded_size(size)[0] // logits.shape[-2]
+    rows, columns = (-(-side // stride) for side in size)
+    soft = logits[:, :rows, :columns].flatten(1).sigmoid()
+    inside = (soft > 0.5).float()
+    area = inside.mean(1)
+    certainty = (soft * inside).sum(1) / inside.sum(1).clamp(min=1)
+    good = torch.nonzero((area > 0) & (area >= min_area) & (certainty >= CERTAIN))[:, 0]
+    good = good[certainty[good].argsort(descending=True, stable=True)][: 4 * most]
+    heard = taken.to(soft.device)[:, :rows, :columns].flatten(1).sigmoid()
+    kept = suppress(torch.cat([heard, soft[good]]), nms_iou)
+    good = good[[index - len(heard) for index in kept if index >= len(heard)][:most]]
+    return Silent(scores[chosen[good]].float().cpu(), logits[good].cpu())
 
 
 def none_of(sounding: Sounding) -> Candidates:

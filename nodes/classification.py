@@ -41,12 +41,13 @@ class ClassificationStage:
         selection: Selection,
         top_k: int = 5,
         offscreen_dbfs: float = -50.0,
+        candidates: bool = False,
     ) -> None:
         self.namer = Namer(classifier, vocabulary.words, labels=labels, options=options)
         self.cache = self.namer.cache
         self.vocabulary = vocabulary
         self.options, self.selection, self.top_k = options, selection, top_k
-        self.offscreen_dbfs = offscreen_dbfs
+        self.offscreen_dbfs, self.candidates = offscreen_dbfs, candidates
         self.count = 0
 
     @classmethod
@@ -79,6 +80,7 @@ class ClassificationStage:
             selection=m.resolved_selection,
             top_k=config.labels.top_k,
             offscreen_dbfs=config.tracks.offscreen_dbfs,
+            candidates=config.candidates > 0,
         )
 
     def use(self, vocabulary: Vocabulary) -> None:
@@ -108,7 +110,22 @@ class ClassificationStage:
             offscreen=message.has_audio and message.audio_dbfs >= self.offscreen_dbfs and not tracks,
             window_fill=message.window_fill,
             vocabulary_revision=self.vocabulary.revision,
+            candidates=self._silent(message) if self.candidates else None,
         )
+
+    def _silent(self, message: SoundingMasks) -> list[dict[str, Any]]:
+        """The candidates of a result, less those whose mask is empty at frame size."""
+        if not message.candidates:
+            return []
+        h, w = message.image.shape[:2]
+        masks = frame_masks(message.candidate_logits, message.padded_size, (h, w), message.frame_size)
+        coded = [encode_mask(mask) for mask in masks]
+        return [
+            {"sounding": candidate["sounding"], "mask": rle, "box": box}
+            for candidate, rle in zip(message.candidates, coded, strict=True)
+            for box, area in [box_and_area(rle)]
+            if area
+        ]
 
     def _named(self, message: SoundingMasks, masks: np.ndarray) -> list[dict[str, Any]]:
         """The tracks of a result, less those whose mask is empty at frame size."""

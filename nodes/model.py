@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from model.checkpoint import Weights
 from model.live import LiveLocaliser, Observed, Step
@@ -80,6 +81,7 @@ class ModelStage:
                 config.model.resolved_selection,
                 silence_dbfs=config.tracks.silence_dbfs if config.model.behaviour == "paper" else None,
                 first_id=1 + (incarnation - 1) * IDS_OF_ONE,
+                most_silent=config.candidates,
             ),
             most_at_once=min(len(config.all_sources), most_at_once(config)),
         )
@@ -103,7 +105,7 @@ class ModelStage:
         return SoundingMasks(
             **message.carry(**step.stage_ms),
             image=message.image,
-            mask_logits=step.mask_logits.clamp(-FLOAT16_MAX, FLOAT16_MAX).cpu().numpy().astype(np.float16),
+            mask_logits=_halved(step.mask_logits),
             tracks=[{"id": s.track_id, "sounding": round(s.score, 4)} for s in step.sightings],
             padded_size=padded_size((message.image.shape[0], message.image.shape[1])),
             frame_size=message.frame_size,
@@ -111,6 +113,8 @@ class ModelStage:
             has_audio=message.has_audio,
             audio_dbfs=message.audio_dbfs,
             window_fill=step.window_fill,
+            candidate_logits=_halved(step.silent.mask_logits),
+            candidates=[{"sounding": round(score, 4)} for score in step.silent.scores.tolist()],
         )
 
     def forget(self, source: str) -> None:
@@ -121,3 +125,8 @@ class ModelStage:
 
     def stats(self) -> dict[str, Any]:
         return {"snippets": self.count, "objects": self.new_tracks}
+
+
+def _halved(logits: Tensor) -> np.ndarray:
+    """In half the precision, as masks travel."""
+    return logits.clamp(-FLOAT16_MAX, FLOAT16_MAX).cpu().numpy().astype(np.float16)

@@ -37,13 +37,19 @@ class RecorderStage:
     """
 
     def __init__(
-        self, results: Path | None, video: AnnotatedVideo | None, clock: Clock, *, goes_on: bool = False
+        self,
+        results: Path | None,
+        video: AnnotatedVideo | None,
+        clock: Clock,
+        *,
+        goes_on: bool = False,
+        candidates: bool = False,
     ) -> None:
         self.video, self.clock = video, clock
         self.outputs = Outputs()  # who is told of each result
         self.count = 0
         self.first_result_wall_ns: int | None = None
-        self._path = results
+        self._path, self._candidates = results, candidates
         self._writer: ResultsWriter | None = None
         self._covered_ns = self._reached_ns = 0
         self._reached: dict[str, tuple[int, int]] = {}  # source -> generation, end of its newest window
@@ -56,7 +62,7 @@ class RecorderStage:
         self._newest: dict[str, tuple[int, int]] = {}  # source -> generation, number
         self._begun, self._goes_on = False, goes_on
         if goes_on and results is not None:
-            self._writer = ResultsWriter(results, append=True)
+            self._writer = ResultsWriter(results, append=True, candidates=candidates)
             for line in read_results(results, newest_bytes=MOST_REREAD):
                 self._note(*result_of(line))
 
@@ -86,6 +92,7 @@ class RecorderStage:
             AnnotatedVideo(film, notice=notice) if config.output.annotated else None,
             clock,
             goes_on=memory.begun_wall_ns is not None and written_since(results, memory.begun_wall_ns),
+            candidates=bool(config.output.candidates),
         )
 
     def process(self, message: Message) -> Iterable[Message]:
@@ -109,7 +116,7 @@ class RecorderStage:
         """With the first message, so that a run that fails to start leaves an earlier run's files alone."""
         self._begun = True
         if self._writer is None and self._path is not None:
-            self._writer = ResultsWriter(self._path)
+            self._writer = ResultsWriter(self._path, candidates=self._candidates)
         if self.video is not None and not self._goes_on:
             film = self.video.path
             for other in film.parent.glob(f"{film.stem}-*{film.suffix}"):

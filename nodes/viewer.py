@@ -23,10 +23,11 @@ from streaming.messages import Message, Preview, Result
 from streaming.results import read_results, result_of
 from streaming.security import Security
 from streaming.tape import TapeReader, is_tape
+from streaming.viewer.again import Again
 from streaming.viewer.asking import Asking
 from streaming.viewer.feed import Feed
 from streaming.viewer.guard import Guard, token_of
-from streaming.viewer.hub import About, Hub
+from streaming.viewer.hub import KEPT_S, About, Hub
 from streaming.viewer.mel import Mel, MelSpectrogram
 from streaming.viewer.place import Place, tls_of
 from streaming.viewer.server import Server
@@ -36,11 +37,19 @@ MOST_REREAD = 4 << 20  # bytes of results that a timeline of two minutes may hav
 
 
 class ViewerStage:
-    """The page's server, and what it is shown."""
+    """The page's server, and what it is shown.
 
-    def __init__(self, server: Server, asking: Iterable[Asking] = ()) -> None:
+    linger_s: how long the page stays when the run is over and nobody watches.
+    again: what is played when the run is over; None before.
+    """
+
+    def __init__(
+        self, server: Server, clock: Clock, asking: Iterable[Asking] = (), linger_s: float = 0.0
+    ) -> None:
         self.server = server
         self.shown = 0
+        self.again: Again | None = None
+        self._clock, self._linger_s = clock, linger_s
         self._asking = list(asking)
         self._spectrograms: dict[str, MelSpectrogram] = {}
         server.start()
@@ -58,7 +67,12 @@ class ViewerStage:
         """What was shown stays in sight over generations."""
 
     def request(self, name: str, args: Mapping[str, Any]) -> Any:
-        raise UserError(f"the viewer node knows no request {name!r}")
+        if name != "linger":
+            raise UserError(f"the viewer node knows no request {name!r}")
+        hub = self.server.hub
+        kept = {source: one.last(KEPT_S) for source, one in hub.kept.items()}
+        self.again = Again(kept, hub.about.hop_s, self._linger_s, self._clock)
+        self.server.play_again(str(args.get("reason", "")), self.again.length_s)
 
     def stats(self) -> dict[str, Any]:
         return {
@@ -68,8 +82,8 @@ class ViewerStage:
             "shown": self.shown,
         }
 
-    def close(self, reason: str = "the page was closed") -> None:
-        """Take leave of everybody; a second call does nothing."""
+    def close(self, reason: str | None = None) -> None:
+        """Take leave of everybody, without a word unless there is a reason; a second call does nothing."""
         self.server.end(reason)
         for asking in self._asking:
             asking.close()
@@ -108,7 +122,8 @@ def open_viewer(
     ask, ask_status = Asking(connect), Asking(connect)
     place = Place(v.host, (memory and memory.port) or v.port, tls)
     guard = Guard(v.host, tls=tls is not None, token=token, names=v.names)
-    return ViewerStage(Server(place, guard, hub, ask, ask_status), (ask, ask_status))
+    server = Server(place, guard, hub, ask, ask_status)
+    return ViewerStage(server, clock, (ask, ask_status), v.linger_s)
 
 
 def found_before(config: Config, clock: Clock, memory: Memory) -> Iterator[Result]:
@@ -139,6 +154,11 @@ def run_viewer(stage: ViewerStage, feed: Feed, lifeline: Lifeline) -> dict[str, 
         message = feed.receive(POLL_S)
         if message is not None:
             stage.process(message)
+        if stage.again is not None:
+            if stage.again.over:
+                break
+            for message in stage.again.due(watched=stage.server.viewers > 0):
+                stage.process(message)
     counters = {**stage.stats(), **lifeline.counters()}
     stage.close(lifeline.reason or "it was stopped")
     return counters

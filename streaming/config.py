@@ -43,6 +43,7 @@ from streaming.viewer.guard import check_token
 __all__ = ["Config", "Layer", "Origin", "load", "merge", "nested", "read_yaml", "setting", "validate"]
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs"
+CANDIDATES_OF_A_PAGE = 10
 HOPS_S = (1.0, 0.5, 0.25, 0.2, 0.125, 0.1)
 
 
@@ -333,6 +334,9 @@ class OutputConfig(Section):
     """Most pixels of the longer side of the annotated picture."""
     preview_fps: Annotated[float, Field(gt=0, le=120)] = 30.0
     """Most pictures per second of the annotated video."""
+    candidates: Annotated[int, Field(ge=0, le=20)] | None = None
+    """How many objects at most that are seen and held for silent are told beside those that sound; unless it
+    is set, 10 to a page and none to anybody else."""
     jpeg_quantiser: Annotated[int, Field(ge=2, le=31)] = 3
     """How coarse the pictures on their way there are; 2 is finest."""
     tape: str | None = None
@@ -370,6 +374,9 @@ class ViewerConfig(Section):
     """Whether others may reach it without TLS, where everybody on the way can read and change everything."""
     names: list[str] = []
     """By which names, besides its addresses, the machine may be asked for the page."""
+    linger_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    """How long the page outlives a run over recordings while nobody watches, and plays its end again to
+    whoever does; 0: it ends with the run."""
 
     @field_validator("token")
     @classmethod
@@ -554,6 +561,13 @@ class Config(Section):
     def shows_pictures(self) -> bool:
         """Whether the recorder is given the moving picture and its sound."""
         return self.output.annotated or self.viewer.enabled
+
+    @property
+    def candidates(self) -> int:
+        """How many silent objects at most the model tells of."""
+        if self.output.candidates is not None:
+            return self.output.candidates
+        return CANDIDATES_OF_A_PAGE if self.viewer.enabled else 0
 
     @property
     def captures(self) -> list[str]:

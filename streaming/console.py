@@ -108,9 +108,13 @@ class Watcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.rest()
+        logging.getLogger().removeHandler(self._log)
+
+    def rest(self) -> None:
+        """Nothing goes on any more: the live view goes, and lines come one below the other."""
         if self._live is not None:
             self._live.stop()
-        logging.getLogger().removeHandler(self._log)
 
     def say(self, line: str) -> None:
         """A line of a node's, above the live view."""

@@ -63,6 +63,10 @@ Logits = Annotated[np.ndarray, Array("float16", (0, MAX_TRACKS), SIDE, SIDE)]
 LABEL = Record({"name": Text(), "p": Real()})
 MASK = Record({"size": Row(Whole(*SIDE), Whole(*SIDE)), "counts": Text(max_chars=1 << 20)})
 SOUNDING_TRACK = Record({"id": Whole(), "sounding": Real()}, extra=Plain(3))
+CANDIDATE = Record({"sounding": Real()}, extra=Plain(3))
+RESULT_CANDIDATE = Record(
+    {"sounding": Real(), "mask": MASK, "box": Row(Real(), Real(), Real(), Real())}, extra=Plain(3)
+)
 RESULT_TRACK = Record(
     {
         "id": Whole(),
@@ -137,7 +141,10 @@ class Features(Message):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SoundingMasks(Message):
-    """What is sounding, and where (paper, 3.3): one mask and one track per object."""
+    """What is sounding, and where (paper, 3.3): one mask and one track per object.
+
+    `candidates` are objects that are seen and held for silent, where those are wanted.
+    """
 
     image: Picture  # RGB at the model's short side
     mask_logits: Logits  # at stride 4 of the padded image, or 2 after a second look
@@ -148,8 +155,15 @@ class SoundingMasks(Message):
     has_audio: Truth
     audio_dbfs: Number
     window_fill: Count  # snippets of the window that are real, not repeated for warm-up
+    candidate_logits: Logits = field(default_factory=lambda: np.zeros((0, 1, 1), np.float16))
+    candidates: Annotated[list[dict[str, Any]], Many(CANDIDATE, MAX_TRACKS)] = field(default_factory=list)
 
     def contradiction(self) -> str | None:
+        if len(self.candidates) != len(self.candidate_logits):
+            count = len(self.candidate_logits)
+            return f"candidates: found {len(self.candidates)}, expected one for each of {count} masks"
+        if self.candidates and self.candidate_logits.shape[1:] != self.mask_logits.shape[1:]:
+            return f"candidate_logits: found {self.candidate_logits.shape[1:]}, expected those of mask_logits"
         if len(self.tracks) != len(self.mask_logits):
             return f"tracks: found {len(self.tracks)}, expected one for each of {len(self.mask_logits)} masks"
         h, w = self.mask_logits.shape[1:]
@@ -170,9 +184,11 @@ class Result(Message):
     offscreen: Truth  # there is sound, but no visible source of it
     window_fill: Count
     vocabulary_revision: Count
+    # Seen, and held for silent; they have no names. None: they were not wanted.
+    candidates: Annotated[list[dict[str, Any]] | None, Maybe(Many(RESULT_CANDIDATE, MAX_TRACKS))] = None
 
     def contradiction(self) -> str | None:
-        for track in self.tracks:
+        for track in [*self.tracks, *(self.candidates or ())]:
             if tuple(track["mask"]["size"]) != self.frame_size:
                 return f"tracks: found a mask of {track['mask']['size']}, expected {self.frame_size}"
         return None

@@ -30,10 +30,11 @@ TIMING_KEYS = ("stage_ms", "latency_ms", "wall_time")
 log = logging.getLogger(__name__)
 
 
-def result_line(result: Result, *, wall_ns: int) -> str:
+def result_line(result: Result, *, wall_ns: int, candidates: bool = False) -> str:
     """Returns the line for one result, without its line feed.
 
     Args:
+        candidates: whether silent objects are told, too, where the result has them.
         wall_ns: the time of writing (`Clock.wall_ns()`), from which `latency_ms` and `wall_time` follow.
 
     Raises:
@@ -56,6 +57,8 @@ def result_line(result: Result, *, wall_ns: int) -> str:
         "latency_ms": rounded((wall_ns - result.emitted_ns) / 1e6, 3),
         "wall_time": iso_utc(wall_ns),
     }
+    if candidates and result.candidates is not None:
+        line["candidates"] = [_candidate(one) for one in result.candidates]
     return json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -67,13 +70,14 @@ class ResultsWriter:
 
     Args:
         append: go on with a file that an earlier recorder of the same run left, its torn last line cut off.
+        candidates: whether lines tell of silent objects, too.
 
     Raises:
         UserError: the file cannot be opened or written.
     """
 
-    def __init__(self, path: str | Path, *, append: bool = False) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, *, append: bool = False, candidates: bool = False) -> None:
+        self.path, self._candidates = Path(path), candidates
         self.lines = 0
         with _told_in_one_line(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +87,7 @@ class ResultsWriter:
 
     def write(self, result: Result, *, wall_ns: int) -> None:
         """Appends the result's line."""
-        line = result_line(result, wall_ns=wall_ns).encode() + b"\n"
+        line = result_line(result, wall_ns=wall_ns, candidates=self._candidates).encode() + b"\n"
         with _told_in_one_line(self.path):
             try:
                 written = self._file.write(line)
@@ -182,6 +186,7 @@ def result_of(line: dict[str, Any]) -> tuple[Result, int]:
         offscreen=line["offscreen"],
         window_fill=line["window_fill"],
         vocabulary_revision=line["vocabulary_revision"],
+        candidates=line.get("candidates"),
     )
     return result, wall_ns
 
@@ -218,6 +223,14 @@ def _track(track: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _candidate(candidate: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "sounding": rounded(candidate["sounding"], 4),
+        "mask": {"size": list(candidate["mask"]["size"]), "counts": candidate["mask"]["counts"]},
+        "box": [int(side) for side in candidate["box"]],
+    }
+
+
 def rounded(number: float, decimals: int) -> float:
     """A float of few decimals, never the negative zero that would print differently."""
     return round(float(number), decimals) + 0.0
@@ -240,6 +253,7 @@ TRACK = {
     "box": [int],
     "area": int,
 }
+CANDIDATE = {"sounding": float, "mask": {"size": [int], "counts": str}, "box": [int]}
 LINE = {
     "v": int,
     "source": str,
@@ -257,6 +271,7 @@ LINE = {
     "latency_ms": float,
     "wall_time": str,
 }
+MAY_BE = {"candidates": [CANDIDATE]}  # keys of a line that are there only where they were asked for
 
 
 def _check(value: Any, schema: Any, where: str, masks: bool = True) -> None:
@@ -281,7 +296,10 @@ def _check(value: Any, schema: Any, where: str, masks: bool = True) -> None:
             if key not in value:
                 raise ValueError(f"{inner} is missing")
             _check(value[key], entry, inner, masks)
-        if schema is TRACK:
+        if schema is LINE:
+            for key in MAY_BE.keys() & value.keys():
+                _check(value[key], MAY_BE[key], key, masks)
+        if schema is TRACK or schema is CANDIDATE:
             _check_mask(value, where, masks)
         if schema is LINE and value["v"] != RESULTS_VERSION:
             raise ValueError(f"v: found {value['v']}, expected {RESULTS_VERSION}")

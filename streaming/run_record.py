@@ -35,8 +35,8 @@ PACKAGES = ("ov-avss-live", "torch", "av", "opencv-python", "numpy", "pyzmq")
 class RunRecord:
     """The entry of one run in the `run.json` of its folder, as a context around the run.
 
-    It is written on entering. On leaving, it is completed by how the run ended and by `counters`, where they
-    were set, or taken back, where the run has left no results.
+    It is written on entering. `end`, or leaving, completes it by how the run ended, or takes it back, where
+    the run has left no results.
 
     Args:
         more: what else there is to be known when it begins, such as `weights`.
@@ -47,7 +47,7 @@ class RunRecord:
 
     def __init__(self, folder: Path, config: Config, clock: Clock, more: Mapping[str, Any]) -> None:
         self._path, self._clock = folder / NAME, clock
-        self.counters: Mapping[str, Any] | None = None
+        self._over = False
         self._earlier = runs_of(folder)[-(RUNS_KEPT - 1) :]
         self._results = _states(folder)
         self._entry = {
@@ -71,13 +71,21 @@ class RunRecord:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        ending = "in order" if error is None else redacted(str(error) or type(error).__name__)
+        self.end(None, ending)
+
+    def end(self, counters: Mapping[str, Any] | None, ending: str = "in order") -> None:
+        """The run is over, with these counters of its nodes; what is told later is left unheard."""
+        if self._over:
+            return
+        self._over = True
         if _states(self._path.parent) == self._results:
             self._save(self._earlier)
             return
         self._entry |= {
             "ended": iso_utc(self._clock.wall_ns()),
-            "ending": "in order" if error is None else redacted(str(error) or type(error).__name__),
-            "counters": without_secrets(self.counters),
+            "ending": ending,
+            "counters": without_secrets(counters),
         }
         self._save([*self._earlier, self._entry])
 

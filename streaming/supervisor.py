@@ -59,7 +59,7 @@ POLL_S = 0.1
 START_S = 300.0  # a large model on a slow disk takes its time
 DRAIN_S = 3.5  # what an interrupted run gives its nodes to finish
 TERMINATE_S = 5.0  # a recorder that was not drained still finishes its film
-FAREWELL_S = 2.0  # what those beside the line are given to take leave of whoever looks
+FAREWELL_S = 1.8  # what those beside the line are given to take leave of whoever looks
 LATE_S = 30.0  # a run whose line is ready waits no longer for those beside it
 PING_S = 5.0
 LOST_S = 30.0  # a node on another machine that says nothing for so long is lost
@@ -97,8 +97,9 @@ class Supervisor:
     """One run of the pipeline.
 
     `watch` is called about ten times a second with the nodes, for a progress display; `say` is given each
-    line for a person: what nodes write on their standard error, and what becomes of nodes. `program` is what
-    a node is started with, before its name and the files of its settings and its memory.
+    line for a person: what nodes write on their standard error, and what becomes of nodes. `lingers` is given
+    the nodes' counters when all is over but the page, which stays for a while (`viewer.linger_s`). `program`
+    is what a node is started with, before its name and the files of its settings and its memory.
     """
 
     def __init__(
@@ -108,11 +109,12 @@ class Supervisor:
         clock: Clock,
         watch: Callable[[Mapping[str, Node]], None] = lambda nodes: None,
         say: Callable[[str], None] = lambda line: None,
+        lingers: Callable[[dict[str, dict[str, Any]]], None] = lambda counters: None,
         program: Sequence[str] = PROGRAM,
     ) -> None:
         self.clock = clock
         self.nodes: dict[str, Node] = {}
-        self._watch, self._say, self._program = watch, say, program
+        self._watch, self._say, self._lingers, self._program = watch, say, lingers, program
         self._directory = make_socket_dir()
         self._settings = self._directory / "config.json"
         # For those who make a supervisor and never come to run it.
@@ -147,6 +149,8 @@ class Supervisor:
             self._until_done(control)
             if self._stop.is_set():
                 ending = "it was stopped"
+            else:
+                self._linger(control, ending)
         except (UserError, NodeFailure) as error:
             ending = str(error)
             raise
@@ -155,6 +159,7 @@ class Supervisor:
                 self._take_leave(control, ending)
                 for node in self._elsewhere():
                     control.request(node.name, "stop")
+            self._leave_behind()
             end_all(list(self.nodes.values()), TERMINATE_S)
             if control is not None:
                 control.close()
@@ -163,6 +168,9 @@ class Supervisor:
             shutil.rmtree(self._directory, ignore_errors=True)
         if failed := [node for node in self._line() if node.state == "failed"]:
             raise NodeFailure("; ".join(f"the {node.name} node {node.reason}" for node in failed))
+        return self._counters()
+
+    def _counters(self) -> dict[str, dict[str, Any]]:
         return {
             name: node.counters | ({"restarts": node.restarts} if node.restarts else {})
             for name, node in self.nodes.items()
@@ -245,6 +253,29 @@ class Supervisor:
             elif not node.over:
                 control.request(name, "stop", deadline_s=DRAIN_S)
 
+    def _linger(self, control: ControlServer, ending: str) -> None:
+        """The page may outlive the line, until nobody has watched for a while or somebody stops it."""
+        linger_s, viewer = self.config.viewer.linger_s, self.nodes.get("viewer")
+        if not linger_s or viewer is None or viewer.state != "ready":
+            return
+        if any(node.state == "failed" for node in self._line()):
+            return
+        end_all(self._line(), TERMINATE_S)
+        self._lingers(self._counters())
+        self._say(
+            f"the run is over; the page plays its end again until Ctrl-C, or until nobody has watched for "
+            f"{linger_s:g} s"
+        )
+        control.request(viewer.name, "linger", {"reason": tidy(ending)})
+        ended = False
+        while not (viewer.over or ended or self._stop.is_set() or self._hangs(control, viewer)):
+            ended = viewer.has_ended  # its last words may still be under way
+            for event in control.poll(POLL_S):
+                if isinstance(event, ClientRequest) and event.name.startswith("vocabulary."):
+                    control.reply(event, error="the run is over")
+                elif isinstance(event, ClientRequest) or event.node == viewer.name:
+                    self._on_event(control, event)
+
     def _take_leave(self, control: ControlServer, ending: str) -> None:
         """Tell those who look on that it is over, and why; for a moment they are waited for."""
         looking = {
@@ -259,6 +290,12 @@ class Supervisor:
                     self._on_report(control, looking[event.node], event)
             if self._hurry.is_set() or self.clock.monotonic_ns() > until_ns:
                 return
+
+    def _leave_behind(self) -> None:
+        """Those beside the line write nothing: one that has not gone by now is not waited for."""
+        for node in self.nodes.values():
+            if not in_line(node) and node.process is not None and not node.over and not node.has_ended:
+                node.process.kill()
 
     def _line(self) -> list[Node]:
         return [node for node in self.nodes.values() if in_line(node)]

@@ -83,6 +83,14 @@ class Page:
                     return frame
             self.heard.append(read(await asyncio.wait_for(self.line.receive(), ENOUGH_S)))
 
+    async def until_it_hangs_up(self) -> list[str]:
+        """The types of all text frames that come until the server hangs up."""
+        types = []
+        async for message in self.line:
+            if message.type is aiohttp.WSMsgType.TEXT:
+                types.append(read(message)["type"])
+        return types
+
     async def says(self, **fields: Any) -> None:
         await self.line.send_str(json.dumps(fields))
 

@@ -97,7 +97,9 @@ def open_outputs(config: Config, clock: Clock) -> dict[str, Output]:
         if config.output.publish is not None:
             from streaming.outputs.publish import Publisher
 
-            outputs["publish"] = Publisher(config.output.publish, security)
+            outputs["publish"] = Publisher(
+                config.output.publish, security, candidates=bool(config.output.candidates)
+            )
         if config.output.mqtt.address:
             from streaming.outputs.mqtt import open_mqtt
 

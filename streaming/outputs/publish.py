@@ -20,13 +20,14 @@ LINGER_MS = 500  # what the last lines may take to leave
 
 
 class Publisher:
-    """A PUB socket that results go out of.
+    """A PUB socket that results go out of, with their silent objects where `candidates` is set.
 
     Raises `UserError` for an address that is taken, malformed, or beyond this machine without keys.
     """
 
-    def __init__(self, address: str, security: Security | None = None) -> None:
+    def __init__(self, address: str, security: Security | None = None, *, candidates: bool = False) -> None:
         self.sent = self.dropped = 0
+        self._candidates = candidates
         self._sockets = Sockets(security)
         self._socket = self._sockets.listen(
             zmq.PUB, address, max_bytes=MAX_SUBSCRIPTION_BYTES, sndhwm=QUEUE, linger=LINGER_MS
@@ -39,7 +40,7 @@ class Publisher:
         return {"sent": self.sent, "dropped": self.dropped}
 
     def add(self, result: Result, wall_ns: int) -> None:
-        line = result_line(result, wall_ns=wall_ns).encode()
+        line = result_line(result, wall_ns=wall_ns, candidates=self._candidates).encode()
         if len(line) > MAX_LINE_BYTES:
             self.dropped += 1
             return

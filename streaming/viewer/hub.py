@@ -124,6 +124,7 @@ class Hub:
         self.revision, self.words = 1, list(words)
         self.seen: Counter[str] = Counter()  # in how many results something was called so
         self.stands = standing({}, about.sources)
+        self.again: str | None = None  # what tells that the run is over and its end is played again
         self._clock = clock
         room_bytes = KEPT_BYTES // max(1, len(about.sources))
         self.kept = {name: Kept(about.hop_s, room_bytes) for name in about.sources}
@@ -155,6 +156,8 @@ class Hub:
             for frame in kept.mels:
                 viewer.put(frame)
         self.viewers.add(viewer)
+        if self.again is not None:
+            viewer.put(self.again)
         viewer.put(self._status())
         viewer.put(self._vocabulary())
 
@@ -176,6 +179,11 @@ class Hub:
         kept = self.kept.get(result.source)
         if kept is not None and kept.add_result(result):
             self._note_seen(result)
+
+    def play_again(self, reason: str, seconds: float) -> None:
+        """The run is over. What is taken in from now on are its last seconds, once more."""
+        self.again = wire.text(type="again", reason=reason, seconds=seconds)
+        self.tell(self.again)
 
     def tell(self, frame: str | bytes) -> None:
         """Tell everybody."""
@@ -218,7 +226,8 @@ class Hub:
     def _take_result(self, result: Result) -> None:
         if not self.kept[result.source].add_result(result):
             return
-        self._note_seen(result)
+        if self.again is None:
+            self._note_seen(result)
         self.tell(wire.result(result, (self._clock.wall_ns() - result.emitted_ns) / 1e6))
 
     def _note_seen(self, result: Result) -> None:

@@ -62,7 +62,7 @@ class Server:
         self._films = ThreadPoolExecutor(1, thread_name_prefix="film", initializer=stand_back)
         self._filming: list[str | None] = []  # for whom
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ending: asyncio.Future[str] | None = None
+        self._ending: asyncio.Future[str | None] | None = None
         self._thread: threading.Thread | None = None
 
     # From another thread ---------------------------------------------------------------------------------
@@ -106,8 +106,14 @@ class Server:
         with suppress(TimeoutError):
             taken.result(TAKE_S)
 
-    def end(self, reason: str) -> None:
-        """Tell all viewers that it is over, and why, and serve no longer."""
+    def play_again(self, reason: str, seconds: float) -> None:
+        """Tell all viewers that the run is over, and that its last seconds are what comes from now on."""
+        assert self._loop is not None, "start it first"
+        self._loop.call_soon_threadsafe(self.hub.play_again, reason, seconds)
+
+    def end(self, reason: str | None) -> None:
+        """Tell all viewers that it is over, and why, and serve no longer. Without a reason they are told
+        nothing: they look for whoever serves next."""
         if self._loop is not None and self._thread is not None:
             with suppress(RuntimeError):  # it has ended by itself
                 self._loop.call_soon_threadsafe(self._end_with, reason)
@@ -140,7 +146,8 @@ class Server:
                 if task.done():  # which it should never be
                     await task
             reason = self._ending.result()
-            self.hub.tell(wire.text(type="ended", reason=reason))
+            if reason is not None:
+                self.hub.tell(wire.text(type="ended", reason=reason))
             for client in self._clients:
                 client.leave()
             if self._clients:
@@ -151,7 +158,7 @@ class Server:
                 task.cancel()
             await runner.cleanup()
 
-    def _end_with(self, reason: str) -> None:
+    def _end_with(self, reason: str | None) -> None:
         if self._ending is not None and not self._ending.done():
             self._ending.set_result(reason)
 

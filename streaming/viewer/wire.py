@@ -48,6 +48,7 @@ def result(result: Result, latency_ms: float) -> str:
         frame_t_s=seconds(result.frame_t_ns),
         size=list(result.frame_size),
         tracks=[_track(track) for track in result.tracks],
+        candidates=_candidates(result),
         offscreen=result.offscreen,
         has_audio=result.has_audio,
         audio_dbfs=_level(result),
@@ -96,6 +97,19 @@ def mel(number: int, generation: int, mel: Mel) -> bytes:
 def seconds(ns: int) -> float:
     """Nanoseconds of stream time as seconds, to the microsecond."""
     return rounded(ns / 1e9, 6)
+
+
+def _candidates(result: Result) -> list[dict[str, Any]] | None:
+    if result.candidates is None:
+        return None
+    return [
+        {
+            "sounding": rounded(one["sounding"], 4),
+            "box": [int(side) for side in one["box"]],
+            "mask": one["mask"]["counts"],
+        }
+        for one in result.candidates
+    ]
 
 
 def _place(result: Message) -> dict[str, Any]:

@@ -204,3 +204,13 @@ def test_what_is_kept_of_a_snippet_does_not_hold_on_to_its_company(localiser: Lo
     live.steps([Observed(name, 0, 0, 0, frame, SOUNDS[0].numpy()) for name in ("a", "b", "c")])
     kept = live._sources["a"].window.slots()[-1].memory.mask_features
     assert kept.untyped_storage().nbytes() == kept.numel() * kept.element_size()
+
+
+def test_what_sounds_is_the_same_whether_or_not_silence_is_told(localiser: Localiser) -> None:
+    plain, telling = LiveLocaliser(localiser, EASY), LiveLocaliser(localiser, EASY, most_silent=5)
+    for seq in range(6):
+        one, other = step(plain, seq), step(telling, seq)
+        assert same(one, other)
+        assert len(one.silent) == 0
+        assert len(other.silent) <= 5
+        assert (other.silent.scores < EASY.sounding_on).all()

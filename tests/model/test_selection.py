@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.audio_mask_dec import Sounding
 from model.options import Selection
-from model.selection import Candidates, none_of, overlap, select, suppress, without_scraps
+from model.selection import Candidates, Silent, none_of, overlap, select, silent, suppress, without_scraps
 
 HEIGHT, WIDTH, T = 8, 10, 3
 
@@ -218,3 +218,39 @@ def test_candidates_are_without_scraps_if_that_is_asked_for() -> None:
 
     assert [pixels("sounding", part) for part in (0.0, 0.1, 0.3)] == [10, 10, 9]
     assert pixels("class-score", 0.3) == 10, "the published decision takes masks as they are"
+
+
+def unheard(window: Sounding, taken: Tensor, most: int = 10, min_area: float = 0.001) -> Silent:
+    size = (4 * HEIGHT, 4 * WIDTH)
+    return silent(window, size, taken=taken, most=most, threshold=0.35, nms_iou=0.6, min_area=min_area)
+
+
+def drawn(found: Silent) -> list[list[bool]]:
+    return (found.mask_logits > 0).flatten(1).tolist()
+
+
+NOTHING = torch.zeros(0, HEIGHT, WIDTH)
+
+
+def test_what_is_seen_and_does_not_sound_is_told_where_nothing_sounds() -> None:
+    window = sounding([0.9, 0.1, 0.2, 0.3], torch.cat([APART[:1], APART[:1], APART[2:]]))
+    found = unheard(window, taken=12 * APART[:1] - 6)
+    assert drawn(found) == (APART[2:] > 0).flatten(1).tolist()
+    torch.testing.assert_close(found.scores, torch.tensor([0.2, 0.3]))
+    assert len(unheard(window, taken=NOTHING)) == 3, "of what sounds, none was taken"
+
+
+def test_the_surest_outlines_come_first_once_each_and_unsure_or_small_ones_never() -> None:
+    window = sounding([0.1] * 4, torch.cat([APART[:3], APART[:1]]))
+    strength = torch.tensor([0.4, 1.0, 0.2, 0.9])  # 0.917, 0.998, 0.769 and 0.996 inside, where 6 is 1
+    weak = Sounding(
+        window.sound_logits, window.mask_embeddings * strength[:, None], window.queries,
+        window.mask_features, [],
+    )  # fmt: skip
+    assert drawn(unheard(weak, taken=NOTHING)) == (APART[[1, 0]] > 0).flatten(1).tolist()
+    assert drawn(unheard(weak, taken=NOTHING, most=1)) == (APART[1:2] > 0).flatten(1).tolist()
+    assert len(unheard(weak, taken=NOTHING, min_area=0.2)) == 0
+
+
+def test_where_nothing_is_seen_nothing_is_told() -> None:
+    assert len(unheard(sounding([0.1], torch.zeros(1, HEIGHT, WIDTH)), taken=NOTHING)) == 0

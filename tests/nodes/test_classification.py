@@ -93,6 +93,23 @@ def one(stage: ClassificationStage, message: Message) -> Result:
     return found
 
 
+# Silence --------------------------------------------------------------------------------------------------
+
+
+def test_silent_objects_are_told_without_names_and_where_they_are(
+    classifier: OpenVocabularyClassifier,
+) -> None:
+    told = {"candidate_logits": blobs(TWO[1]).astype(np.float16), "candidates": [{"sounding": 0.04}]}
+    message = masks(0, TWO[0], **told)
+    found = one(stage_of(classifier, candidates=True), message)
+    other = one(stage_of(classifier), masks(0, TWO[1]))
+    (quiet,), (same,) = found.candidates or [], other.tracks
+    assert quiet == {"sounding": 0.04, "mask": same["mask"], "box": same["box"]}
+    assert found.tracks == one(stage_of(classifier), masks(0, TWO[0])).tracks
+    assert one(stage_of(classifier), message).candidates is None, "nobody asked for them"
+    assert one(stage_of(classifier, candidates=True), masks(0, TWO[0])).candidates == []
+
+
 # Names ----------------------------------------------------------------------------------------------------
 
 

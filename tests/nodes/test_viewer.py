@@ -75,6 +75,10 @@ class Rig:
         self.supervisor.request("viewer", "finish", {"reason": reason})
         self._threads[0].join(ENOUGH_S)
 
+    def wait(self) -> None:
+        """Until the node has ended by itself."""
+        self._threads[0].join(ENOUGH_S)
+
     def close(self) -> None:
         self.finish("the test is over")
         self._over.set()
@@ -221,3 +225,49 @@ def test_it_knows_no_requests(tmp_path: Path) -> None:
         stage.request("dance", {})
     stage.forget("cam")
     stage.close()
+
+
+def test_what_came_of_a_run_is_played_again_until_nobody_has_watched_for_a_while(
+    rig_of: Callable[..., Rig],
+) -> None:
+    rig = rig_of("viewer.linger_s=1", "source.hop_s=1.0")
+
+    async def story() -> None:
+        async with aiohttp.ClientSession() as session:
+            page = await joins(session, rig.stage.server.address)
+            seen = asyncio.create_task(page.hears("result"))
+            while not seen.done():  # until the feed has found the broadcast
+                rig.broadcast.show(preview(0, [b"jpeg"]))
+                rig.broadcast.add(result(0, [1]), 0)
+                await asyncio.sleep(0.05)
+            rig.supervisor.request("viewer", "linger", {"reason": "the clip is over"})
+            again = await page.hears("again")
+            assert again["reason"] == "the clip is over"
+            assert again["seconds"] > 0
+            assert (await page.hears("result", generation=1))["seq"] == 0
+            assert (await page.hears("result", generation=2))["latency_ms"] < 60_000
+            late = await joins(session, rig.stage.server.address)
+            assert await late.hears("again") == again
+            assert (await late.hears("picture"))["data"] == b"jpeg"
+            assert rig.stage.server.hub.seen == {"dog": 1}  # once, however often it is shown
+
+    played(story())
+    rig.wait()
+    assert wait_for(lambda: isinstance(rig.events[-1], Done), ENOUGH_S)
+
+
+def test_a_node_that_dies_takes_no_leave(tmp_path: Path) -> None:
+    """Whoever watches looks for its successor; only who is told that it is over does not."""
+    for reason, told in ((None, False), ("it is over", True)):
+        stage = open_viewer(config_of(tmp_path), clock)
+
+        async def story(stage: ViewerStage = stage, reason: str | None = reason) -> list[str]:
+            async with aiohttp.ClientSession() as session:
+                page = await joins(session, stage.server.address)
+                await page.hears("hello")
+                closing = asyncio.get_running_loop().run_in_executor(None, stage.close, reason)
+                heard = await page.until_it_hangs_up()
+                await closing
+                return heard
+
+        assert ("ended" in played(story())) is told

@@ -80,6 +80,26 @@ def test_a_line_has_the_documented_keys_in_order_and_rounded_values() -> None:
     np.testing.assert_array_equal(decode_mask(line["tracks"][0]["mask"]), mask())
 
 
+def test_silent_objects_are_told_only_where_they_were_asked_for(tmp_path: Path) -> None:
+    rle = encode_mask(mask())
+    quiet = {"sounding": 0.041234, "mask": rle, "box": box_and_area(rle)[0]}
+    with_them = result(candidates=[quiet])
+    assert result_line(with_them, wall_ns=WALL_NS) == result_line(result(), wall_ns=WALL_NS)
+    assert result_line(result(), wall_ns=WALL_NS, candidates=True) == result_line(result(), wall_ns=WALL_NS)
+    path = tmp_path / "results.jsonl"
+    with ResultsWriter(path, candidates=True) as writer:
+        writer.write(with_them, wall_ns=WALL_NS)
+    (line,) = read_results(path)
+    assert line["candidates"] == [{**quiet, "sounding": 0.0412}]
+    assert " ".join(line) == f"{KEYS} candidates"
+    assert result_of(line)[0].candidates == line["candidates"]
+    path.write_text(
+        path.read_text().replace('"candidates":[{"sounding":0.0412', '"candidates":[{"sounding":"x"')
+    )
+    with pytest.raises(UserError, match=r"candidates\[0\].sounding: found \"x\", expected float"):
+        list(read_results(path))
+
+
 def test_digital_silence_is_valid_json() -> None:
     line = json.loads(result_line(result(audio_dbfs=float("-inf")), wall_ns=WALL_NS))
     assert line["audio_dbfs"] == -120.0

@@ -463,6 +463,65 @@ def test_a_mistake_that_who_looks_on_finds_at_the_start_is_the_users_to_mend(
         run.to_the_end()
 
 
+def test_what_came_of_a_run_is_told_before_the_page_lingers(run_of: Callable[..., Run]) -> None:
+    run = run_of("viewer.linger_s=7", capture="begins", recorder="finishes", viewer="lingers")
+    told: list[dict[str, Any]] = []
+    run.supervisor._lingers = told.append
+    assert run.to_the_end()["viewer"] == {"told": "to linger"}
+    assert told == [{"capture": {"told": "to start"}, "recorder": {"results": 2}, "viewer": {}}]
+    assert run.said == [
+        "the run is over; the page plays its end again until Ctrl-C, or until nobody has watched for 7 s"
+    ]
+
+
+def test_a_page_that_lingers_goes_when_it_is_stopped(run_of: Callable[..., Run]) -> None:
+    """Meanwhile the run can be asked how it was, and takes no other words."""
+    run = run_of("viewer.linger_s=3600", capture="begins", recorder="finishes", viewer="stays")
+    answers: list[Any] = []
+
+    def ask(counters: object) -> None:
+        def ask_and_stop() -> None:
+            client = ControlClient(str(run.supervisor.config.links.control), clock=clock)
+            answers.append(client.call("status")["recorder"]["state"])
+            with pytest.raises(UserError, match=r"^the run is over$"):
+                client.call("vocabulary.set", {"words": ["owl"]})
+            client.close()
+            while "linger" not in run.supervisor.nodes["viewer"].counters.get("heard", []):
+                time.sleep(0.01)
+            run.supervisor.stop()
+
+        threading.Thread(target=ask_and_stop).start()
+
+    run.supervisor._lingers = ask
+    assert run.to_the_end()["viewer"]["heard"] == ["linger", "finish"]
+    assert answers == ["done"]
+
+
+@pytest.mark.parametrize("kinds", [{"capture": "waits"}, {"capture": "begins", "model": "dies_always"}])
+def test_a_run_that_is_stopped_or_fails_leaves_no_page(run_of: Callable[..., Run], kinds: dict) -> None:
+    run = run_of("viewer.linger_s=3600", "supervision.deaths=1", **kinds, viewer="looks_on")
+    if "model" in kinds:
+        with pytest.raises(NodeFailure):
+            run.to_the_end()
+    else:
+        run.on_watch = once(lambda nodes: nodes["viewer"].state == "ready", run.supervisor.stop)
+        run.to_the_end()
+    assert run.supervisor.nodes["viewer"].counters["told"] == "to finish"
+
+
+def test_a_page_that_does_not_answer_is_not_waited_for(
+    run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a signal nor a moment more: nothing of the run is lost with it."""
+    monkeypatch.setattr(supervisor, "TERMINATE_S", 3600.0)
+    run = run_of(capture="begins", recorder="finishes", viewer="freezes")
+    run.to_the_end()
+    process = run.supervisor.nodes["viewer"].process
+    assert process is not None
+    assert process.returncode == -signal.SIGKILL
+    assert supervisor.FAREWELL_S < 2
+
+
 def test_a_run_does_not_wait_for_ever_for_who_looks_on(
     run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:

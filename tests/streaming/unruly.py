@@ -174,6 +174,36 @@ def looks_on(control: ControlClient) -> None:
         control.status({"port": port})
 
 
+def lingers(control: ControlClient) -> None:
+    """Looks on, and ends by itself a moment after it was told to linger."""
+    control.hello()
+    control.ready()
+    until(control, "linger")
+    control.status({"lingered": True})
+    control.done({"told": "to linger"})
+
+
+def stays(control: ControlClient) -> None:
+    """Looks on, and stays until it is told to finish; what it hears before, it tells."""
+    control.hello()
+    control.ready()
+    heard = []
+    while "finish" not in heard:
+        for request in control.poll(0.1):
+            control.reply(request)
+            heard.append(request.name)
+        control.status({"heard": heard})
+    control.done({"heard": heard})
+
+
+def freezes(control: ControlClient) -> None:
+    """Looks on, and stops as if somebody had pressed Ctrl-Z."""
+    control.hello()
+    control.ready()
+    until(control, "finish")
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def until(control: ControlClient, name: str) -> None:
     """Waits until it is asked for this."""
     while True:
@@ -217,6 +247,9 @@ ZOO: dict[str, Callable[[ControlClient], None]] = {
         names,
         extracts,
         looks_on,
+        lingers,
+        stays,
+        freezes,
     )
 }
 

@@ -619,6 +619,10 @@ class StandIn:
         """The run is over."""
         await self._tell({"type": "ended", "reason": reason})
 
+    async def play_again(self, reason: str, seconds: float) -> None:
+        """The run is over, and what comes is its end again."""
+        await self._tell({"type": "again", "reason": reason, "seconds": seconds})
+
     # Its own life ------------------------------------------------------------------------------------------
 
     async def serve(self, started: threading.Event | None = None, stop: asyncio.Event | None = None) -> None:

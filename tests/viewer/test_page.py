@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,68 +12,12 @@ from typing import Any
 
 import pytest
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="Playwright is missing; `make test` installs it"
-)
-CHROMIUM = shutil.which("chromium") or ""
-if not CHROMIUM:
-    pytest.skip("Chromium is missing; on Debian: apt install chromium", allow_module_level=True)
+from tests.viewer.browser import WIDE, needs_browser
+from tests.viewer.stand_in import HOSTILE, WORDS, Discs, StandIn, bounce, smooth
 
-from tests.viewer.stand_in import HOSTILE, WORDS, Discs, StandIn, bounce, smooth  # noqa: E402
-
-WIDE = {"width": 1440, "height": 900}
+pytestmark = needs_browser
+BANNER = "document.querySelector('.banner')?.innerText"
 PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--mute-audio"])
-        yield launched
-        launched.close()
-
-
-class Visit:
-    """A page that is open, and everything that is not as it should be."""
-
-    def __init__(self, browser: Any, stand_in: StandIn, **context: Any) -> None:
-        self.context = browser.new_context(**{"viewport": WIDE, "color_scheme": "dark", **context})
-        self.page = self.context.new_page()
-        self.host = f"127.0.0.1:{stand_in.port}"
-        self.wrong: list[str] = []
-        self.elsewhere: list[str] = []
-        self.page.on("console", lambda said: self._note(said.type, said.text))
-        self.page.on("pageerror", lambda error: self._note("error", str(error)))
-        self.page.on("dialog", lambda dialog: self._note("error", f"dialog {dialog.message}"))
-        self.page.on("request", self._see)
-        self.page.goto(stand_in.url)
-
-    def _note(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning") and not text.startswith("Canvas2D:"):  # what a test reads costs
-            self.wrong.append(text)
-
-    def _see(self, request: Any) -> None:
-        if not request.url.startswith(("blob:", "data:")) and self.host not in request.url:
-            self.elsewhere.append(request.url)
-
-    def state(self, expression: str) -> Any:
-        return self.page.evaluate(f"window.ovavss.{expression}")
-
-    def frames(self, source: str) -> list[dict]:
-        return self.state(f"frames({json.dumps(source)})")
-
-    def until(self, expression: str, seconds: float = 15) -> None:
-        """Asks until it is so. Playwright's own way evaluates strings, which the page's policy forbids."""
-        deadline = time.monotonic() + seconds
-        while not self._is_so(expression):
-            assert time.monotonic() < deadline, f"not so after {seconds} s: {expression}"
-            self.page.wait_for_timeout(50)
-
-    def _is_so(self, expression: str) -> bool:
-        try:
-            return bool(self.page.evaluate(expression))
-        except playwright.Error:  # it is not there yet, or the page is on its way to another address
-            return False
 
 
 @pytest.fixture
@@ -82,22 +25,6 @@ def serve() -> Iterator[Callable[..., StandIn]]:
     """Starts stand-ins, which end after the pages."""
     with contextlib.ExitStack() as stack:
         yield lambda *given, **more: stack.enter_context(StandIn(*given, **more).running())
-
-
-@pytest.fixture
-def visit(browser: Any, serve: Any) -> Iterator[Callable[..., Visit]]:
-    """Opens pages; in the end none of them may have complained or asked another host for anything."""
-    visits: list[Visit] = []
-
-    def open_page(stand_in: StandIn, **context: Any) -> Visit:
-        visits.append(Visit(browser, stand_in, **context))
-        return visits[-1]
-
-    yield open_page
-    for one in visits:
-        one.context.close()
-        assert one.wrong == []
-        assert one.elsewhere == []
 
 
 @pytest.fixture
@@ -297,10 +224,52 @@ def test_the_end_of_a_run_is_told(stand_in: StandIn, visit: Any) -> None:
     opened = visit(stand_in)
     opened.until("window.ovavss.state.connection === 'open'")
     stand_in.call(stand_in.tell_ended("the recording is over"))
-    opened.until("document.querySelector('.banner')?.innerText === 'The run is over: the recording is over.'")
+    opened.until(f"{BANNER}?.startsWith('The run is over: the recording is over. What was seen stays')")
     assert opened.page.locator("#run-text").inner_text() == "ended"
     assert opened.page.locator(".tile-state").inner_text() == "ended"
     opened.until("document.querySelector('#now').innerText === 'The run is over'")
+
+
+def test_what_was_seen_stays_when_the_run_is_over_and_nobody_is_looked_for(
+    stand_in: StandIn, visit: Any
+) -> None:
+    """Until somebody asks for it, once."""
+    opened = visit(stand_in)
+    opened.until("window.ovavss.frames('front').length > 60")
+    stand_in.call(stand_in.tell_ended("the recording is over"))
+    stand_in.refuse_connections = True
+    stand_in.call(stand_in.close_sockets())
+    opened.until("window.ovavss.state.connection === 'over'")
+    came = len(stand_in.clients)
+    opened.page.wait_for_timeout(3000)  # a page that was left without a word would have come twice
+    assert (opened.state("state.connection"), came) == ("over", 0)
+    assert opened.wrong == []
+    lanes = opened.page.locator("#lanes").bounding_box()
+    opened.page.mouse.move(lanes["x"] + lanes["width"] * (1 - 1 / 120), lanes["y"] + 20)
+    opened.until("document.querySelector('#peek-image').naturalWidth === 640")
+    opened.page.keyboard.press("c")
+    opened.until("[...document.querySelectorAll('.banner')].some((one) => /no clip: /.test(one.innerText))")
+    assert opened.wrong == []
+    opened.page.get_by_role("button", name="Look again").click()
+    opened.until(f"{BANNER}?.includes('There is no other one at this address yet.')")
+    stand_in.refuse_connections = False
+    opened.page.get_by_role("button", name="Look again").click()
+    opened.until("window.ovavss.state.connection === 'open' && !window.ovavss.state.ended")
+    opened.page.locator(".banner[data-key=ended]").wait_for(state="detached", timeout=5000)
+    opened.wrong = [text for text in opened.wrong if "WebSocket" not in text]  # the browser's own words
+
+
+def test_a_run_that_is_played_again_is_shown_as_that(stand_in: StandIn, visit: Any) -> None:
+    opened = visit(stand_in)
+    opened.until("window.ovavss.frames('front').length > 10")
+    stand_in.call(stand_in.play_again("every source has ended", 20.0))
+    told = "The run is over: every source has ended. Its last 20 s are played again."
+    opened.until(f"{BANNER} === {json.dumps(told)}")
+    opened.until("document.querySelector('#run-text').innerText === 'played again'")
+    opened.until("document.querySelector('.tile-state').innerText === 'played again'")
+    count = len(opened.frames("front"))
+    opened.until(f"window.ovavss.frames('front').length > {count + 20}")
+    opened.until("/drum|ball/.test(document.querySelector('#now').innerText)", 20)
 
 
 def test_two_sources_stand_side_by_side(serve: Any, visit: Any) -> None:

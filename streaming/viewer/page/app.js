@@ -54,7 +54,7 @@ const listOf = (value) => (Array.isArray(value) ? value : []);
 const says = {
     hello(message) {
         const hop_s = Number.isFinite(message.hop_s) && message.hop_s > 0 ? message.hop_s : 0.5;
-        run.ended = false;
+        run.ended = run.again = false;
         arrangeSources(listOf(message.sources), hop_s);
         for (const source of run.sources.values()) {
             source.notice = oneLine(message.notice ?? '', 120);
@@ -92,10 +92,17 @@ const says = {
     vocabulary(message) {
         vocabulary.set(message.revision, message.words, message.seen);
     },
+    again(message) {
+        run.again = true;
+        const last = message.seconds > 0 ? `last ${Math.round(message.seconds)} s are` : 'end is';
+        banners.raise('again', 'good', `${overFor(message)} Its ${last} played again.`);
+        stand({});
+    },
     ended(message) {
         run.ended = true;
-        const reason = oneLine(message.reason ?? '', 200);
-        banners.raise('ended', 'note', `The run is over${reason ? `: ${reason}` : ''}.`);
+        run.again = false;
+        over = overFor(message);
+        banners.raise('ended', 'note', `${over} What was seen stays here to look at.`, lookAgain);
         const done = (ids, all) => Object.fromEntries(ids.map((id) => [id, { ...all?.[id], state: 'done' }]));
         stand({
             sources: done([...run.sources.keys()], run.status.sources),
@@ -104,13 +111,22 @@ const says = {
     },
 };
 
+/** Why the run is over, as a sentence. */
+function overFor({ reason }) {
+    const why = oneLine(reason ?? '', 200);
+    return `The run is over${why ? `: ${why}` : ''}.`;
+}
+
+let over = '';
+const lookAgain = { label: 'Look again', act: () => feed.now() };
+
 /** Takes in how the run stands. */
 function stand(message) {
     run.status = { ...run.status, ...message };
     for (const [id, one] of Object.entries(run.status.sources ?? {})) {
         const source = run.sources.get(id);
         if (source) {
-            source.status = one;
+            source.status = run.again ? { ...one, state: 'again' } : one;
             source.has_audio = one.has_audio !== false;
         }
         if (one.state === 'live') {
@@ -169,6 +185,8 @@ function connected(state, wait_ms) {
             `The page has lost the pipeline. It tries again in ${wait} s.`,
             again,
         );
+    } else if (state === 'over' && run.connection === 'connecting') {
+        banners.raise('ended', 'note', `${over} There is no other one at this address yet.`, lookAgain);
     } else if (state === 'refused') {
         banners.drop('connection');
         find('#token-sheet').showModal();
@@ -390,7 +408,7 @@ const hook = Object.freeze({
         return structuredClone(run.sources.get(id)?.frames ?? []);
     },
     get state() {
-        const { connection, mode, focus, paused, ended, status } = run;
+        const { connection, mode, focus, paused, ended, again, status } = run;
         const heard = { sound: sound.on, heard_s: sound.heard_s };
         const words = { words: vocabulary.words, seen: vocabulary.seen };
         return structuredClone({
@@ -399,6 +417,7 @@ const hook = Object.freeze({
             focus,
             paused,
             ended,
+            again,
             status,
             settings,
             ...heard,

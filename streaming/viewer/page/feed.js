@@ -1,5 +1,6 @@
 /**
- * The conversation with the server: decodes what comes, and finds the server again when it is lost.
+ * The conversation with the server: decodes what comes, and finds the server again when it is lost. One that has
+ * said that the run is over is not looked for.
  *
  * Whatever arrives is either a message in the form below or left out; nothing here throws at bad input.
  */
@@ -15,6 +16,7 @@ const SILENCE_LIMIT_MS = 8000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15000;
 const MOST_TRACKS = 256;
+const MOST_CANDIDATES = 20;
 
 /**
  * @typedef {{kind: 'picture', number: number, generation: number, seq: number, t_s: number, jpeg: Uint8Array}}
@@ -113,6 +115,16 @@ export function checkedResult(message) {
             box: listOf(track.box).slice(0, 4),
             mask: track.mask,
         }));
+    const candidates = Array.isArray(message.candidates)
+        ? message.candidates
+              .slice(0, MOST_CANDIDATES)
+              .filter((one) => one && typeof one.mask === 'string')
+              .map((one) => ({
+                  sounding: Math.min(1, Math.max(0, finite(one.sounding))),
+                  box: listOf(one.box).slice(0, 4),
+                  mask: one.mask,
+              }))
+        : null;
     return {
         source: String(message.source),
         generation: finite(message.generation),
@@ -123,6 +135,7 @@ export function checkedResult(message) {
         height,
         width,
         tracks,
+        candidates,
         offscreen: message.offscreen === true,
         has_audio: message.has_audio !== false,
         audio_dbfs: finite(message.audio_dbfs, -120),
@@ -178,7 +191,7 @@ export class Feed {
      * @param {string} options.url of the WebSocket
      * @param {(message: object) => void} options.text
      * @param {(message: PictureMessage|SoundMessage|MelMessage) => void} options.binary
-     * @param {(state: 'connecting'|'open'|'lost'|'refused', wait_ms: number) => void} options.state
+     * @param {(state: 'connecting'|'open'|'lost'|'over'|'refused', wait_ms: number) => void} options.state
      * @param {() => Promise<boolean>} options.refused whether the server asks for a token
      * @param {typeof WebSocket} options.Socket for tests
      */
@@ -188,6 +201,8 @@ export class Feed {
         this.Socket = Socket;
         this.tries = 0;
         this.ended = false;
+        /** Whether the server has said that it is going. */
+        this.over = false;
         this.socket = null;
         this.retry = 0;
         this.watchdog = 0;
@@ -195,7 +210,7 @@ export class Feed {
         this.lastRequest = 0;
     }
 
-    /** Connects, and goes on connecting until `close`. */
+    /** Connects, and goes on connecting until `close`, or until the server says that it is going. */
     open() {
         clearTimeout(this.retry);
         this.on.state('connecting', 0);
@@ -214,7 +229,7 @@ export class Feed {
         this.socket?.close();
     }
 
-    /** Tries again at once, when somebody asks for it. */
+    /** Tries again at once, when somebody asks for it; where the run was over, this once. */
     now() {
         if (this.socket === null && !this.ended) {
             this.open();
@@ -293,7 +308,11 @@ export class Feed {
         }
         if (message?.type === 'hello') {
             this.tries = 0;
+            this.over = false;
             this.on.state('open', 0);
+        }
+        if (message?.type === 'ended') {
+            this.over = true;
         }
         if (message?.type === 'answer') {
             this.#answer(message.id, message.error);
@@ -312,6 +331,10 @@ export class Feed {
             this.#answer(id, 'the connection to the pipeline was lost');
         }
         if (this.ended) {
+            return;
+        }
+        if (this.over) {
+            this.on.state('over', 0);
             return;
         }
         const wait_ms = waitBefore(this.tries);

@@ -20,6 +20,8 @@ const NEAR_S = 0.1;
 const HOPS_APART = 2.2;
 /** A path that misses the other sighting by more than this share of the picture's width is not believed. */
 const MISS = 0.08;
+/** Outlines of silent things whose boxes overlap by so much (IoU) are of one thing. */
+const SAME_THING = 0.3;
 
 /**
  * @typedef {object} Sighting a track as a result saw it
@@ -40,6 +42,7 @@ const MISS = 0.08;
  * @property {number|null} p probability of the label, 0..1
  * @property {number} sounding 0..1
  * @property {boolean} silent it does not sound in this hop
+ * @property {boolean} candidate it is seen and held for silent, and has no name
  * @property {number[]} box x, y, width, height in the picture, pixels
  * @property {Float32Array} shape
  */
@@ -56,6 +59,7 @@ export class Following {
         this.generation = -1;
         this.results = [];
         this.labels = new Map();
+        this.lastUnheard = 0;
     }
 
     get newest() {
@@ -90,11 +94,40 @@ export class Following {
                 revision: result.vocabulary_revision,
             });
         }
-        this.results.push({ ...result, end_s: result.t_s + result.dur_s, sightings, learnt: false });
+        const candidates = this.#recognised(result);
+        for (const [id, sighting] of candidates) {
+            sightings.set(id, sighting);
+        }
+        const unheard = result.candidates ? [...candidates.keys()] : null;
+        this.results.push({ ...result, unheard, end_s: result.t_s + result.dur_s, sightings, learnt: false });
         while (this.results.length > MOST_RESULTS || this.results[0].frame_t_s < result.frame_t_s - KEPT_S) {
             this.results.shift();
         }
         return true;
+    }
+
+    /**
+     * Silent objects have no identity: one that lies where one lay in the result before is taken for the same, so
+     * that it goes along with what moves. Their ids, of the page alone, are negative.
+     * @returns {Map<number, Sighting>}
+     */
+    #recognised(result) {
+        const before = [...(this.newest?.sightings ?? [])].filter(([id]) => id < 0);
+        const found = new Map();
+        for (const candidate of result.candidates ?? []) {
+            const sighting = sightingOf({ id: 0, label: '', p: null, ...candidate }, result);
+            if (!sighting) {
+                continue;
+            }
+            const near = before.find(
+                ([id, one]) => !found.has(id) && boxOverlap(one.cutout, sighting.cutout) >= SAME_THING,
+            );
+            const id = near ? near[0] : (this.lastUnheard -= 1);
+            sighting.track.id = id;
+            sighting.template = null; // a straight line will do for what is only hinted at
+            found.set(id, sighting);
+        }
+        return found;
     }
 
     /**
@@ -167,7 +200,16 @@ export class Following {
                 tracks.push(this.#drawn(track, place, false, result ?? this.newest));
             }
         }
-        for (const sighting of this.#silent(t_s, new Set(tracks.map(({ id }) => id)))) {
+        for (const id of result?.unheard ?? []) {
+            const place = this.#placeOf(id, t_s);
+            if (place) {
+                const { sounding } = result.sightings.get(id).track;
+                tracks.push({ id, label: '', p: null, sounding, silent: true, candidate: true, ...place });
+            }
+        }
+        // Without what the model says of silence: where those are that have fallen silent, as far as is known.
+        const unknown = (result ?? this.newest).unheard === null;
+        for (const sighting of unknown ? this.#silent(t_s, new Set(tracks.map(({ id }) => id))) : []) {
             const { x, y, width, height } = sighting.cutout;
             const place = { box: [x, y, width, height], shape: sighting.shape };
             tracks.push(this.#drawn(sighting.track, place, true, result ?? this.newest));
@@ -193,6 +235,7 @@ export class Following {
             p,
             sounding: silent ? 0 : track.sounding,
             silent,
+            candidate: false,
             box,
             shape,
         };
@@ -417,4 +460,11 @@ function onPath(path, t_s) {
     const span_s = after.t_s - before.t_s;
     const share = span_s > 0 ? Math.min(1, (t_s - before.t_s) / span_s) : 1;
     return [before.x + (after.x - before.x) * share, before.y + (after.y - before.y) * share];
+}
+
+function boxOverlap(a, b) {
+    const across = Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x);
+    const down = Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y);
+    const both = Math.max(0, across) * Math.max(0, down);
+    return both / (a.width * a.height + b.width * b.height - both);
 }

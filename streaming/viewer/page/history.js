@@ -29,13 +29,13 @@ export class History {
             seq: hop.seq,
             from_s: end_s - this.hop_s,
             end_s,
-            tracks: hop.tracks.map(({ id, sounding }) => ({ key: `${hop.generation}:${id}`, id, sounding })),
+            tracks: hop.tracks.map(({ id, sounding }) => ({ key: String(id), id, sounding })),
             offscreen: hop.offscreen,
             audio_dbfs: hop.audio_dbfs,
             gap: hop.gap,
         };
         for (const track of hop.tracks) {
-            this.names.set(`${hop.generation}:${track.id}`, nameOf(track));
+            this.names.set(String(track.id), nameOf(track)); // of an id, there is one in a run
         }
         if (known >= 0) {
             this.hops[known] = kept;

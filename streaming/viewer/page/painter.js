@@ -73,8 +73,11 @@ export class Painter {
                 };
             });
         shown.sort((a, b) => Number(b.faint) - Number(a.faint) || a.track.id - b.track.id);
-        for (const one of shown) {
+        for (const one of shown.filter(({ track }) => !track.candidate)) {
             paintMask(context, one, style, frame.view.opacity);
+        }
+        for (const one of shown.filter(({ track }) => track.candidate)) {
+            paintCandidate(context, one, style);
         }
         paintGround(context, area, style);
         const strip = style.text + 2 * style.pad;
@@ -91,7 +94,7 @@ export class Painter {
             width: area.width - style.pad,
             height: area.height - strip - style.pad,
         };
-        for (const one of shown) {
+        for (const one of shown.filter(({ track }) => !track.candidate)) {
             const others = shown.filter((other) => other !== one).map((other) => other.around);
             taken.push(this.#paintPlate(context, one, style, area, within, taken, others));
         }
@@ -103,6 +106,7 @@ export class Painter {
             label: track.label,
             sounding: track.sounding,
             silent: track.silent,
+            candidate: track.candidate === true,
             box: [...track.box],
             centre,
         }));
@@ -209,6 +213,31 @@ function pathOf(outlines, x, y, width, height) {
         path.closePath();
     }
     return path;
+}
+
+/** What is seen and held for silent: there, and no more. */
+function paintCandidate(context, { track, path, around }, style) {
+    const dash = Math.max(3, style.text / 3);
+    context.save();
+    context.lineWidth = Math.max(1, style.text / 14);
+    context.setLineDash([dash, dash]);
+    context.strokeStyle = css(INK, 0.8);
+    context.stroke(path);
+    context.lineDashOffset = dash;
+    context.strokeStyle = css(WHITE, 0.85);
+    context.stroke(path);
+    context.restore();
+    const told = `silent ${Math.round(100 * track.sounding)} %`;
+    context.font = `400 ${0.78 * style.text}px ${FONT}`;
+    context.textAlign = 'center';
+    context.textBaseline = 'middle';
+    context.lineWidth = style.text / 6;
+    context.lineJoin = 'round';
+    context.strokeStyle = css(INK, 0.8);
+    const [x, y] = [around.x + around.width / 2, around.y + around.height / 2];
+    context.strokeText(told, x, y);
+    context.fillStyle = css(WHITE);
+    context.fillText(told, x, y);
 }
 
 function paintMask(context, { track, path, faint }, style, opacity) {

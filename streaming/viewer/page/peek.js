@@ -1,10 +1,24 @@
 /** The moment under the pointer: a line through all rows, its picture, and what sounded. */
 import { SPAN_S } from './history.js';
 import { clockText } from './look.js';
+import { run } from './run.js';
 
 const WAIT_MS = 140;
 /** How long the frame stays after a touch. */
 const TOUCHED_MS = 5000;
+
+/** A picture is fetched by hand, so that one that is gone is no error. */
+async function fetched(url) {
+    if (run.connection !== 'open') {
+        return null;
+    }
+    try {
+        const answer = await fetch(url);
+        return answer.ok ? await answer.blob() : null;
+    } catch {
+        return null;
+    }
+}
 
 export class Peek {
     /**
@@ -88,8 +102,7 @@ export class Peek {
         this.#place();
         clearTimeout(this.timer);
         this.timer = setTimeout(() => {
-            const query = new URLSearchParams({ source: this.source.id, generation, t_s: t_s.toFixed(3) });
-            this.#load(`frame?${query}`);
+            this.#load(generation, t_s);
         }, WAIT_MS);
     }
 
@@ -111,16 +124,13 @@ export class Peek {
         return { generation, t_s };
     }
 
-    /** A picture is fetched by hand, so that one that is gone is no error. */
-    async #load(url) {
+    /** The server keeps more pictures than the page; the page keeps its own when there is no server any more. */
+    async #load(generation, t_s) {
+        const { id, stills } = this.source;
+        const url = `frame?${new URLSearchParams({ source: id, generation, t_s: t_s.toFixed(3) })}`;
         this.wanted = url;
-        let found = null;
-        try {
-            const answer = await fetch(url);
-            found = answer.ok ? await answer.blob() : null;
-        } catch {
-            found = null;
-        }
+        const own = stills.near(generation, t_s);
+        const found = (await fetched(url)) ?? (own && new Blob([own], { type: 'image/jpeg' }));
         if (this.wanted !== url || this.line_s === null) {
             return;
         }

@@ -9,11 +9,12 @@
  *     mode: 'grid'|'one',
  *     paused: boolean,
  *     ended: boolean,
- *     connection: 'connecting'|'open'|'lost'|'refused',
+ *     again: boolean,
+ *     connection: 'connecting'|'open'|'lost'|'over'|'refused',
  *     status: {sources: object, nodes: object, viewers: number},
  * }}
  * `live`: sources that have been live; `focus`: the source that is enlarged, or whose sound is shown; `mode`: all
- * sources side by side, or one of them enlarged.
+ * sources side by side, or one of them enlarged; `ended`: the run is over; `again`: it is, and is played again.
  */
 export const run = {
     sources: new Map(),
@@ -23,6 +24,7 @@ export const run = {
     mode: 'one',
     paused: false,
     ended: false,
+    again: false,
     connection: 'connecting',
     status: { sources: {}, nodes: {}, viewers: 0 },
 };

@@ -1,6 +1,6 @@
 /** What a person takes along: a snapshot as picture and answer, or a clip of the last seconds. */
 import { clockText, oneLine } from './look.js';
-import { find, focused } from './run.js';
+import { find, focused, run } from './run.js';
 
 const CLIP_S = 30;
 const READ_MS = 8000;
@@ -55,6 +55,10 @@ let clipping = false;
 export async function clip(banners) {
     const source = focused();
     if (!source || clipping) {
+        return;
+    }
+    if (run.connection !== 'open') {
+        warn(banners, 'clip', 'There is no clip: the pipeline is not there any more.');
         return;
     }
     clipping = true;

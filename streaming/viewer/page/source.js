@@ -4,6 +4,7 @@ import { History, SPAN_S } from './history.js';
 import { MelStore, Meter } from './mel.js';
 import { GREY_WIDTH, greyOf } from './motion.js';
 import { Painter } from './painter.js';
+import { Stills } from './stills.js';
 import { PictureQueue, PlayoutClock, Segments } from './playout.js';
 
 /** Decoded pictures of one source may take so much memory; more are decoded again when they are due. */
@@ -60,6 +61,7 @@ export class Source {
         this.queue = new PictureQueue();
         this.following = new Following(this.hop_s);
         this.history = new History(this.hop_s);
+        this.stills = new Stills();
         this.segments = new Segments();
         this.mel = new MelStore(SPAN_S + 10);
         this.meter = new Meter();
@@ -117,6 +119,7 @@ export class Source {
         clock.picture(t_s, now_s);
         const picture = { generation, t_s, jpeg, bitmap: null, grey: null, state: 'waiting' };
         this.queue.add(picture);
+        this.stills.add(picture);
         if (this.queue.pictures.at(-1) === picture && !document.hidden && !this.paused) {
             this.#decode(picture);
         }
@@ -414,7 +417,7 @@ export class Source {
     /** The answer that is shown, as JSON can say it. */
     json(view) {
         const { result, tracks } = this.scene ?? { result: null, tracks: [] };
-        const { sightings: _sightings, learnt: _learnt, ...answer } = result ?? {};
+        const { sightings: _sightings, learnt: _learnt, unheard: _unheard, ...answer } = result ?? {};
         return {
             source: this.id,
             generation: this.picture?.generation ?? null,

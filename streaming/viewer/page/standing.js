@@ -11,6 +11,7 @@ const WORDS = {
     refused: 'token needed',
     trouble: 'trouble',
     ended: 'ended',
+    again: 'played again',
 };
 
 /** @type {Map<string, string>} what is shown as wrong, and what to say when it is over */
@@ -24,6 +25,9 @@ export function showRun() {
 }
 
 function stateOf() {
+    if (run.again && run.connection === 'open') {
+        return 'again';
+    }
     const states = Object.values(run.status.sources ?? {}).map(({ state }) => state);
     if (run.ended || (states.length && states.every((state) => state === 'done'))) {
         return 'ended';

@@ -8,6 +8,7 @@ const STATES = {
     lost: 'lost',
     ready: 'playing',
     done: 'ended',
+    again: 'played again',
 };
 const VEILS = {
     starting: 'is starting',

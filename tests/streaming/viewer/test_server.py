@@ -102,7 +102,8 @@ def test_a_result_comes_with_its_masks(served: Served) -> None:
             tracks = told.pop("tracks")
             assert told == {
                 "type": "result", "source": "cam", "generation": 0, "seq": 5, "t_s": 5.0, "frame_t_s": 6.0,
-                "size": [48, 64], "offscreen": False, "has_audio": True, "audio_dbfs": -20.0, "gap": False,
+                "size": [48, 64], "candidates": None,
+                "offscreen": False, "has_audio": True, "audio_dbfs": -20.0, "gap": False,
                 "vocabulary_revision": 1,
             }  # fmt: skip
             assert [track["id"] for track in tracks] == [1, 2]

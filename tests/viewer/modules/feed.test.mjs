@@ -198,6 +198,15 @@ test('requests are answered, or refused in the words of the pipeline', async () 
     feed.close();
 });
 
+test('silent objects are read, and that nothing was said of them', () => {
+    const result = { t_s: 1, frame_t_s: 2, size: [4, 4], tracks: [] };
+    assert.equal(checkedResult(result).candidates, null);
+    const good = { sounding: 0.04, box: [0, 0, 2, 2], mask: '04' };
+    const { candidates } = checkedResult({ ...result, candidates: [good, null, { mask: 5 }, 'x'] });
+    assert.deepEqual(candidates, [good]);
+    assert.equal(checkedResult({ ...result, candidates: Array(30).fill(good) }).candidates.length, 20);
+});
+
 test('nonsense is passed over', () => {
     const { feed, heard, socket } = connected();
     for (const text of ['', '{', 'null', '7', '[]', '{"type":5}']) {
@@ -221,6 +230,21 @@ test('a lost connection fails what waits, and is tried again', async () => {
     Fake.all[1].say({ type: 'hello' });
     assert.equal(states.at(-1), 'open');
     await assert.rejects(((feed.socket.readyState = 3), feed.request({ type: 'x' })), /no connection/);
+    feed.close();
+});
+
+test('who has said goodbye is not looked for, but once when somebody asks for it', () => {
+    const { feed, states, socket } = connected();
+    socket.say({ type: 'ended', reason: 'the clip is over' });
+    socket.close();
+    assert.deepEqual(states, ['connecting', 'open', 'over']);
+    feed.now();
+    Fake.all[1].close();
+    assert.deepEqual(states.slice(3), ['connecting', 'over']);
+    feed.now();
+    Fake.all[2].say({ type: 'hello' });
+    Fake.all[2].close(); // without a word
+    assert.deepEqual(states.slice(5), ['connecting', 'open', 'lost']);
     feed.close();
 });
 
