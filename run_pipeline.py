@@ -124,6 +124,9 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--json", type=Path, metavar="FILE", default=Path("runs/bench.json"), help="where figures go"
     )
+    bench.add_argument(
+        "--write", type=Path, metavar="FILE", help="a document whose marked part is replaced by the figures"
+    )
     bench.add_argument("--seconds", type=int, default=20, help="length of the clip the pipeline is timed on")
     _configurable(bench)
     bench.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), r50 or swinb")
@@ -480,7 +483,7 @@ def bench(args: argparse.Namespace) -> int:
     from benchmarks.pipeline import main as measure
 
     config = configured(args, {("model", "name"): args.model}, args.model)
-    return measure(config, args.json, args.seconds)
+    return measure(config, args.json, args.seconds, args.write)
 
 
 COMMANDS = {
