@@ -11,7 +11,7 @@ SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
 # again for whoever came late.
 WATCHED := --viewer --set viewer.port=0 --set viewer.linger_s=60 --pace realtime
 
-.PHONY: help demo test lint format world-art clean
+.PHONY: help demo test lint format docs world-art clean
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*  ## /make \1: /p' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ lint: $(READY)  ## check format, style and types
 format: $(READY)  ## bring the code into its format
 	$(PYTHON) -m ruff format
 
+docs: $(READY)  ## build the documentation as a site, to be read from build/site/index.html
+	$(PYTHON) -m tools.configuration_reference
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
+
 world-art: $(READY)  ## fetch the drawings that the generated world is made of, 600 MB, and render them
 	$(PYTHON) -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[world]'
 	npm install --prefix build/world-art --no-save --ignore-scripts \
@@ -43,7 +47,7 @@ world-art: $(READY)  ## fetch the drawings that the generated world is made of, 
 	$(PYTHON) run_pipeline.py world --sprites
 
 clean:  ## remove the virtual environment and everything else that was made, but not your results in runs/
-	rm -rf $(VENV) demo-out build/lib build/bdist.* *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo-out build/lib build/bdist.* build/site *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

@@ -141,6 +141,9 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--seconds", type=whole_seconds, default=20, help="length of the clip the pipeline is timed on"
     )
+    bench.add_argument(
+        "--write", type=Path, metavar="FILE", help="a document whose marked part is replaced by the figures"
+    )
     _configurable(bench)
     bench.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), r50 or swinb")
     return top
@@ -577,7 +580,9 @@ def bench(args: argparse.Namespace) -> int:
 
     config = configured(args, {("model", "name"): args.model}, args.model)
     require_writable(args.json)
-    return measure(config, args.json, args.seconds)
+    if args.write:
+        require_writable(args.write)
+    return measure(config, args.json, args.seconds, args.write)
 
 
 COMMANDS = {

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import tempfile
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -25,6 +24,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import document
 from benchmarks.clip import write_clip
 from model.audio_mask_dec import window_of
 from model.checkpoint import open_weights
@@ -51,15 +51,17 @@ MEMORY_EVERY_NS = 3_000_000_000
 Figures = dict[str, float]
 
 
-def main(config: Config, json_path: Path, seconds: int) -> int:
-    """Measure, print the table, write the JSON; always 0."""
+def main(config: Config, json_path: Path, seconds: int, document_path: Path | None = None) -> int:
+    """Measure, print the table, write the JSON, and the table to a document; always 0. Raises `UserError`."""
+    if document_path is not None:
+        document.check(document_path, "bench")
     config = config.model_copy(
         update={
             "model": config.model.model_copy(update={"checkpoint": config.model.checkpoint or "stand-in"}),
             "vocabulary": config.vocabulary.model_copy(update={"words": "dog, bell, train, drum, guitar"}),
         }
     )
-    threads = os.cpu_count() or 1
+    threads, load = os.cpu_count() or 1, os.getloadavg()[0]
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory(prefix="ovavss-bench-") as folder:
         clip = Path(folder) / "clip.mp4"
@@ -71,7 +73,7 @@ def main(config: Config, json_path: Path, seconds: int) -> int:
         alone = one_process(config)
         together = processes(config)
     figures = {
-        "machine": machine(threads),
+        "machine": machine(threads, (load, os.getloadavg()[0])),
         "config": {
             "model": config.model.name,
             "precision": str(dtype_of(config.model.precision, device_of(config.model.device))),
@@ -88,14 +90,17 @@ def main(config: Config, json_path: Path, seconds: int) -> int:
     json_path.parent.mkdir(parents=True, exist_ok=True)
     json_path.write_text(json.dumps(figures, indent=2) + "\n")
     show(figures)
-    print(f"written to {json_path}")
+    if document_path is not None:
+        document.write(document_path, "bench", told(figures))
+    print(f"written to {json_path}" + (f" and {document_path}" if document_path else ""))
     return 0
 
 
-def machine(threads: int) -> dict[str, Any]:
+def machine(threads: int, load: tuple[float, float]) -> dict[str, Any]:
     return {
-        "processor": platform.processor() or platform.machine(),
+        "processor": document.processor(),
         "cores": os.cpu_count(),
+        "load": load,  # average of a minute, before and after: how many processes wanted a core
         "threads": threads,
         "torch": torch.__version__,
         "date": datetime.now().isoformat(timespec="seconds"),
@@ -222,28 +227,47 @@ def proportional_mib(pid: int) -> float:
     return 0.0
 
 
-def show(figures: Mapping[str, Any]) -> None:
-    """The figures as a table, each beside the goal it is held to."""
+def rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """The figures for a person: what, how much, and the goal it is held to."""
     sliding, alone, together = figures["sliding"], figures["one_process"], figures["processes"]
     ratios, hop_s = figures["ratios"], figures["clip"]["hop_s"]
-    table = Table(
-        "figure",
-        "value",
-        "goal",
-        title=f"{figures['config']['model']}, {HEIGHT} x {WIDTH}, T on {figures['machine']['cores']} cores",
-    )
     for name, ms in alone["stage_ms"].items():
-        table.add_row(f"{name}, one process", f"{ms:.0f} ms", "")
-    table.add_row("whole clip of T snippets", f"{sliding['whole_clip_ms']:.0f} ms", "")
-    table.add_row("streamed step", f"{sliding['streamed_step_ms']:.0f} ms", "")
-    table.add_row("  ratio", f"{ratios['streamed_step_to_whole_clip']:.2f}", "<= 0.33")
-    table.add_row("all stages, one process", f"{alone['ms_per_snippet']:.0f} ms a snippet", "")
-    table.add_row(
-        "all stages, as processes",
-        f"{together['ms_per_snippet']:.0f} ms a snippet",
-        f"<= {1000 * hop_s:.0f} ms",
-    )
-    table.add_row("  ratio", f"{ratios['processes_to_one_process']:.2f}", "<= 1.15")
-    table.add_row("start to first result", f"{together['first_result_s']:.1f} s", "<= 15 s")
-    table.add_row("memory of all nodes", f"{together['memory_mib']:.0f} MiB", "<= 4096 MiB")
+        yield f"{name}, one process", f"{ms:.0f} ms", ""
+    yield "whole clip of T snippets", f"{sliding['whole_clip_ms']:.0f} ms", ""
+    yield "streamed step", f"{sliding['streamed_step_ms']:.0f} ms", ""
+    yield "  ratio", f"{ratios['streamed_step_to_whole_clip']:.2f}", "<= 0.33"
+    yield "all stages, one process", f"{alone['ms_per_snippet']:.0f} ms a snippet", ""
+    goal = f"<= {1000 * hop_s:.0f} ms"
+    yield "all stages, as processes", f"{together['ms_per_snippet']:.0f} ms a snippet", goal
+    yield "  ratio", f"{ratios['processes_to_one_process']:.2f}", "<= 1.15"
+    yield "start to first result", f"{together['first_result_s']:.1f} s", "<= 15 s"
+    yield "memory of all nodes", f"{together['memory_mib']:.0f} MiB", "<= 4096 MiB"
+
+
+def show(figures: Mapping[str, Any]) -> None:
+    """The figures as a table on the terminal."""
+    title = f"{figures['config']['model']}, {HEIGHT} x {WIDTH}, T on {figures['machine']['cores']} cores"
+    table = Table("figure", "value", "goal", title=title)
+    for row in rows(figures):
+        table.add_row(*row)
     Console(width=100).print(table)
+
+
+def told(figures: Mapping[str, Any]) -> Iterator[str]:
+    """The figures as Markdown, with the machine that they are of."""
+    machine, clip, config = figures["machine"], figures["clip"], figures["config"]
+    before, after = machine["load"]
+    yield (
+        f"{config['model']}, {config['precision']}, {clip['height']} x {clip['width']}, {clip['seconds']} s; "
+        f"{machine['date'][:10]}, {machine['cores']} cores of {machine['processor']}, "
+        f"torch {machine['torch']}; "
+        f"load {before:.1f} before, {after:.1f} after"
+    )
+    yield ""
+    if before > machine["cores"] / 2:
+        yield "**Other work ran beside it**: times are too long, and ratios hold only where it was even."
+        yield ""
+    yield "| figure | value | goal |"
+    yield "|---|---|---|"
+    for what, value, goal in rows(figures):
+        yield f"| {what.strip()} | {value} | {goal} |"

@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import random
 import signal
 import tempfile
@@ -37,8 +36,10 @@ from typing import Any
 import av
 import numpy as np
 
+from benchmarks import document
 from streaming.clock import Clock
 from streaming.config import load, setting
+from streaming.errors import UserError
 from streaming.node_process import Node
 from streaming.results import read_results
 from streaming.supervisor import NODES, Supervisor
@@ -55,7 +56,6 @@ PAUSE_S = 1.5  # results further apart than this are a pause
 LONG_S = 240.0  # lives of processes that are long enough for a slope
 CALM_S = 20.0  # for so long after a fault latency is not that of a run that goes well
 PRIMING_S = 0.1  # sound begins a little before its clip
-BEGIN, END = "<!-- soak: begin -->", "<!-- soak: end -->"
 
 
 @dataclass
@@ -317,14 +317,6 @@ def told(figures: Mapping[str, Any], command: str) -> Iterator[str]:
         yield f"| {kind} | {counted[kind]} | {span} |"
 
 
-def processor() -> str:
-    """What this machine calls its processor."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
-
-
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--minutes", type=float, default=30.0)
@@ -339,13 +331,18 @@ def main() -> None:
         "--write", type=Path, metavar="FILE", help="a document whose marked part is replaced"
     )
     args = options.parse_args()
+    try:
+        if args.write:
+            document.check(args.write, "soak")
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from None
     if why := missing():
         raise SystemExit(f"error: no RTSP server here: {why}; .ci/run says which Debian packages it needs")
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.out or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         figures = Soak(folder, args.minutes, args.every, args.seed).run()
-        figures |= {"cores": os.cpu_count(), "processor": processor(), "seed": args.seed}
+        figures |= {"cores": os.cpu_count(), "processor": document.processor(), "seed": args.seed}
         (folder / "soak.json").write_text(json.dumps(figures, indent=1))
     command = (
         f"python -m benchmarks.soak --minutes {args.minutes:g} --every {args.every:g} --seed {args.seed}"
@@ -353,9 +350,7 @@ def main() -> None:
     lines = list(told(figures, command))
     print("\n".join(lines))
     if args.write:
-        before, _, rest = args.write.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        args.write.write_text("\n".join([f"{before}{BEGIN}", *lines, f"{END}{after}"]))
+        document.write(args.write, "soak", lines)
 
 
 if __name__ == "__main__":

@@ -97,14 +97,15 @@ def _range(metadata: Sequence[Any]) -> str:
     bounds = {
         name: f"{bound:g}"
         for item in metadata
-        for name in ("ge", "gt", "le", "lt")
+        for name in ("ge", "gt", "le", "lt", "multiple_of")
         if (bound := getattr(item, name, None)) is not None
     }
+    factor = f", a multiple of {bounds.pop('multiple_of')}" if "multiple_of" in bounds else ""
     if bounds.keys() == {"ge", "le"}:
-        return f" from {bounds['ge']} to {bounds['le']}"
+        return f" from {bounds['ge']} to {bounds['le']}{factor}"
     words = {"ge": "of at least", "gt": "above", "le": "at most", "lt": "below"}
     told = " and ".join(f"{words[name]} {bound}" for name, bound in bounds.items())
-    return f" {told}" if told else ""
+    return f" {told}{factor}" if told else factor
 
 
 def _kinds(annotation: Any, metadata: Sequence[Any] = ()) -> Iterator[tuple[Any, Sequence[Any]]]:

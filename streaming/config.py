@@ -6,7 +6,8 @@ anything starts.
 
 Paths are relative to the working directory, not to the file they stand in: one command means the same
 wherever its configuration lies. Units are in the names: `_s` is seconds, `_fps` pictures per second, `_dbfs`
-decibels relative to full scale.
+decibels relative to full scale. The text below a setting is also its row in docs/configuration.md, which
+`python -m tools.configuration_reference` writes.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -210,9 +211,14 @@ def pins() -> dict[str, str]:
     return {canonicalize_name(match[1]): match[2] for match in matches.values() if match}
 
 
-@pytest.mark.parametrize("requirement", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]])
+@pytest.mark.parametrize(
+    "requirement", [*PROJECT["dependencies"], *chain(*PROJECT["optional-dependencies"].values())]
+)
 def test_constraints_satisfy_the_ranges(requirement: str) -> None:
     wanted = Requirement(requirement)
+    if wanted.name == PROJECT["name"]:
+        assert wanted.extras <= set(PROJECT["optional-dependencies"])
+        return
     assert pins()[canonicalize_name(wanted.name)] in wanted.specifier
 
 

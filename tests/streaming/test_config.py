@@ -172,6 +172,10 @@ BEYOND = (
     ("text", "told"),
     [
         ("model: {window: 50}", "model.window: found 50, expected a whole number from 1 to 30"),
+        (
+            "model: {channels: 100}",
+            "model.channels: found 100, expected a whole number from 32 to 1024, a multiple of 32",
+        ),
         ("model: {window: 4.5}", "model.window: found 4.5, expected a whole number from 1 to 30"),
         ("model: {window: yes}", "model.window: found 'yes', expected a whole number from 1 to 30"),
         ("source: {start_s: 12:30}", "source.start_s: found 12:30, expected a number of at least 0"),
@@ -541,7 +545,7 @@ def test_a_page_for_others_needs_a_token_and_tls_or_a_word_that_none_is_wanted()
     assert watched.shows_pictures
 
 
-# What the reference of all settings will be made of
+# What the reference of all settings is made of
 
 
 @pytest.mark.parametrize(
