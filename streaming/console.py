@@ -20,7 +20,7 @@ from streaming.config import kind_of_node
 from streaming.legible import legible
 from streaming.live_view import LiveView, Progress, hours
 from streaming.node_process import Node
-from streaming.status import status_lines, told_lost
+from streaming.status import sources_of, status_lines, told_lost
 
 LINE_EVERY_NS = 10_000_000_000
 DRAW_EVERY_NS = 250_000_000
@@ -130,31 +130,40 @@ class Watcher:
         now_ns = self.clock.monotonic_ns()
         if self._live is not None and (self._drawn_ns is None or now_ns - self._drawn_ns >= DRAW_EVERY_NS):
             self._drawn_ns = now_ns
-            told = {name: node.status() for name, node in nodes.items()}
-            self._live.update(LiveView(told, self._progress(nodes, now_ns)), refresh=True)
+            told = _told(nodes)
+            self._live.update(LiveView(told, self._progress(nodes, told, now_ns)), refresh=True)
         if self._status_s is not None and now_ns - self._status_ns >= self._status_s * 1e9:
             self._status_ns = now_ns
-            for line in status_lines({name: node.status() for name, node in nodes.items()}):
+            for line in status_lines(_told(nodes)):
                 self.say(line)
         if self._lines and not self._quiet and now_ns - self._told_ns >= LINE_EVERY_NS:
             self._told_ns = now_ns
             latency_ms = nodes["recorder"].counters.get("latency_p50_ms", 0)
-            self.say(_progress_line(self._progress(nodes, now_ns), latency_ms))
+            self.say(_progress_line(self._progress(nodes, _told(nodes), now_ns), latency_ms))
 
-    def _progress(self, nodes: Mapping[str, Node], now_ns: int) -> Progress:
+    def _progress(
+        self, nodes: Mapping[str, Node], told: Mapping[str, Mapping[str, Any]], now_ns: int
+    ) -> Progress:
         recorder = nodes["recorder"].counters
-        missing = ", ".join(
-            name for name, node in nodes.items() if node.state in ("starting", "down", "failed")
-        )
+        missing = [name for name, node in nodes.items() if node.state in ("starting", "down", "failed")]
+        away = [one.name for one in sources_of(told) if one.away]
         state, found = "running", ""
-        if missing:
-            state = f"running without {missing}" if recorder.get("results") else f"starting ({missing})"
+        if missing and not recorder.get("results"):
+            state = f"starting ({', '.join(missing)})"
+        elif away and not recorder.get("results"):
+            state = f"waiting for {', '.join(away)}"
+        elif missing:
+            state = f"running without {', '.join(missing)}"
         if recorder.get("results"):
             found = f"{recorder['results']} results, {recorder.get('objects', 0)} objects"
         # 0: the file does not say. Of several sources, the longest.
         duration_s = max(node.counters.get("duration_s") or 0 for node in captures(nodes).values()) or None
         reached_s = recorder.get("reached_s", 0.0)
         return Progress(state, reached_s, duration_s, found, (now_ns - self._begun_ns) / 1e9)
+
+
+def _told(nodes: Mapping[str, Node]) -> dict[str, dict[str, Any]]:
+    return {name: node.status() for name, node in nodes.items()}
 
 
 def _progress_line(progress: Progress, latency_ms: float) -> str:

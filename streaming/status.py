@@ -60,6 +60,11 @@ class SourceStatus:
         return self.state not in ("lost", "down", "failed")
 
     @property
+    def away(self) -> bool:
+        """Its node is there, and waits for it."""
+        return self.state in ("connecting", "lost")
+
+    @property
     def audio(self) -> str:
         return "none" if self.audio_dbfs is None else f"{self.audio_dbfs:.0f} dBFS"
 

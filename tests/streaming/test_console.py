@@ -88,6 +88,19 @@ def test_a_node_that_is_missing_is_named(fake: FakeClock, capsys: pytest.Capture
     assert capsys.readouterr().err.startswith("running without model: 4.0 of 12.5 s")
 
 
+def test_a_camera_that_is_not_there_is_waited_for_by_name(
+    fake: FakeClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = {"source": "yard", "connection": "lost", "reason": "Connection refused"}
+    with Watcher(fake) as watcher:
+        for counters in ({"capture": lost}, RUNNING | {"capture": lost}):
+            fake.advance(LINE_EVERY_NS)
+            watcher.watch(nodes_with(counters))
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "waiting for yard: no result yet"
+    assert second.startswith("running: 4.0 s, 4 results")
+
+
 def test_the_whole_status_is_told_as_often_as_was_asked_for(
     fake: FakeClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
