@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from model.audio_mask_dec import Memory, Sounding, joined, window_of
+from model.edges import along_edges
 from model.localiser import Localiser, normalise
 from model.options import Selection
 from model.selection import Silent, none_of, select, silent
@@ -41,7 +42,9 @@ class Step:
     """What one snippet changed: who sounds now, and where in its frame."""
 
     sightings: list[Sighting]
-    mask_logits: Tensor  # (n, H / 4, W / 4) float32 of the newest frame, padded size, one per sighting
+    mask_logits: (
+        Tensor  # (n, h, w) float32 of the newest frame, at a stride of the padded size, one per sighting
+    )
     window_fill: int
     stage_ms: dict[str, float]
     silent: Silent = field(default_factory=Silent.none)  # seen, and held for silent; where that is wanted
@@ -129,8 +132,12 @@ class LiveLocaliser:
                 self._silent(one, sounding.of_window(place), logits)
                 for place, (one, (_, logits)) in enumerate(zip(snippets, answers, strict=True))
             ]
-        for (sightings, logits), quiet, window in zip(answers, unheard, slots, strict=True):
-            yield Step(sightings, logits, fill(window), dict(ms), quiet)
+            masks = [
+                (self._drawn(logits, one), self._drawn(quiet.mask_logits, one))
+                for one, (_, logits), quiet in zip(snippets, answers, unheard, strict=True)
+            ]
+        for (sightings, _), quiet, (loud, still), window in zip(answers, unheard, masks, slots, strict=True):
+            yield Step(sightings, loud, fill(window), dict(ms), replace(quiet, mask_logits=still))
 
     def _track(
         self, snippet: Observed, state: _Source, sounding: Sounding, slots: list[Remembered]
@@ -164,6 +171,11 @@ class LiveLocaliser:
             nms_iou=self.options.nms_iou,
             min_area=self.options.min_area,
         )
+
+    def _drawn(self, logits: Tensor, snippet: Observed) -> Tensor:
+        """Masks of the newest frame as they are told."""
+        guide = self.options.guide
+        return along_edges(logits, snippet.image, guide) if guide.radius else logits
 
     def forget(self, source: str) -> None:
         """Let go of everything about a source, its ids included."""

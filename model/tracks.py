@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
+from model.edges import Guide
 from model.selection import Candidates, overlap
 
 
@@ -27,12 +28,18 @@ class TrackOptions:
     nms_iou: float = 0.6
     min_area: float = 0.001
     min_part: float = 0.0
+    guide_radius: int = 0  # masks are told as they are
+    guide_eps: float = 1e-3
     max_objects: int = 20
     embedding_weight: float = 0.2  # in the affinity; the rest is mask overlap
     min_affinity: float = 0.3
     return_similarity: float = 0.85  # cosine that brings back an object without shared snippets
     keep_snippets: int = 10  # a lost track can come back for so many snippets
     embedding_momentum: float = 0.8
+
+    @property
+    def guide(self) -> Guide:
+        return Guide(self.guide_radius, self.guide_eps)
 
 
 @dataclass

@@ -235,6 +235,10 @@ class TracksConfig(Section):
     """The least share of the picture that an object covers."""
     min_part: Share = 0.0
     """A piece of a mask that is smaller than this share of its largest one is left out."""
+    guide_radius: Annotated[int, Field(ge=0, le=64)] = 0
+    """Masks follow the picture's edges within so many pixels of the model's (guided filter); 0: not."""
+    guide_eps: Annotated[float, Field(ge=1e-6, le=1)] = 1e-3
+    """The variance of colours, of 0 to 1, in which such a mask sees no edge yet."""
     max_objects: Annotated[int, Field(ge=1, le=100)] = 20
     """How many objects there are at most in a snippet."""
     embedding_weight: Share = 0.2

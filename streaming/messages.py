@@ -147,7 +147,7 @@ class SoundingMasks(Message):
     """
 
     image: Picture  # RGB at the model's short side
-    mask_logits: Logits  # at stride 4 of the padded image, or 2 after a second look
+    mask_logits: Logits  # at stride 4 of the padded image, 2 after a second look, 1 along the picture's edges
     tracks: Annotated[list[dict[str, Any]], Many(SOUNDING_TRACK, MAX_TRACKS)]  # one per mask, in their order
     padded_size: Size
     frame_size: Size
@@ -167,8 +167,8 @@ class SoundingMasks(Message):
         if len(self.tracks) != len(self.mask_logits):
             return f"tracks: found {len(self.tracks)}, expected one for each of {len(self.mask_logits)} masks"
         h, w = self.mask_logits.shape[1:]
-        if self.padded_size not in ((4 * h, 4 * w), (2 * h, 2 * w)):
-            return f"padded_size: found {self.padded_size}, expected 4 or 2 times {(h, w)}"
+        if self.padded_size not in [(stride * h, stride * w) for stride in (4, 2, 1)]:
+            return f"padded_size: found {self.padded_size}, expected 4, 2 or 1 times {(h, w)}"
         return None
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.data.clips import Clip
+from model.edges import along_edges
 from model.evaluation.answers import Answer, Claim
 from model.evaluation.parts import Parts, answer_of
 from model.localiser import normalise, padded_size
@@ -29,7 +30,7 @@ class Chosen:
 
     queries: list[int]
     scores: list[float]
-    logits: NDArray[np.float32]  # (n, H / 4, W / 4) in this frame
+    logits: NDArray[np.float32]  # (n, h, w) in this frame, at a stride of the padded size
 
 
 class Offline:
@@ -80,8 +81,10 @@ class Offline:
                 max_objects=options.max_objects,
                 snippet=slot,
             )
-            logits = candidates.mask_logits[:, slot].numpy()
-            chosen.append(Chosen(candidates.indices.tolist(), candidates.scores.tolist(), logits))
+            logits = candidates.mask_logits[:, slot]
+            if options.guide.radius:
+                logits = along_edges(logits, images[slot], options.guide)
+            chosen.append(Chosen(candidates.indices.tolist(), candidates.scores.tolist(), logits.numpy()))
         return chosen
 
     def _names(

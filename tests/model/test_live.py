@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.edges import Guide, along_edges
 from model.live import LiveLocaliser, Observed, Step
 from model.localiser import Localiser, normalise
 from model.options import Selection
@@ -214,3 +215,18 @@ def test_what_sounds_is_the_same_whether_or_not_silence_is_told(localiser: Local
         assert len(one.silent) == 0
         assert len(other.silent) <= 5
         assert (other.silent.scores < EASY.sounding_on).all()
+
+
+def test_masks_are_told_along_the_edges_of_their_picture_and_nothing_else_changes(
+    localiser: Localiser,
+) -> None:
+    guide = Guide(3, 1e-3)
+    plain = LiveLocaliser(localiser, EASY, most_silent=5)
+    guided = LiveLocaliser(localiser, replace(EASY, guide_radius=3, guide_eps=1e-3), most_silent=5)
+    for seq in range(3):
+        a, b = step(plain, seq), step(guided, seq)
+        picture = IMAGES[seq].permute(1, 2, 0).numpy()
+        assert a.sightings == b.sightings
+        assert len(a.sightings) > 0
+        assert torch.equal(b.mask_logits, along_edges(a.mask_logits, picture, guide))
+        assert torch.equal(b.silent.mask_logits, along_edges(a.silent.mask_logits, picture, guide))
