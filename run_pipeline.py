@@ -383,7 +383,10 @@ def require_writable(path: Path) -> None:
     """Raises `UserError` for a file that cannot be written, before it takes long to come to it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        there = path.exists()
         path.open("a").close()
+        if not there:
+            path.unlink()
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another file") from error
 
@@ -580,8 +583,6 @@ def bench(args: argparse.Namespace) -> int:
 
     config = configured(args, {("model", "name"): args.model}, args.model)
     require_writable(args.json)
-    if args.write:
-        require_writable(args.write)
     return measure(config, args.json, args.seconds, args.write)
 
 
