@@ -9,7 +9,7 @@ The bundled model runs at real-time pace, and Chromium shows the page.
   of every mask that is drawn is compared with that of the pixels that truly show the dog then. For
   comparison, where that dog was in the picture that the model looked at.
 - viewers: latency of the results while nobody watches and while twenty do, in turn within one run. The
-  viewers take everything the page takes, and draw nothing: what drawing costs is their machines'.
+  viewers take every picture and the sound, and draw nothing: what drawing costs is their machines'.
 - words: from Enter in the vocabulary box until the picture shows the new name.
 """
 
@@ -281,6 +281,8 @@ async def _watch(url: str, pipe: Any) -> None:
             )
             for _ in range(VIEWERS)
         ]
+        for line in lines:
+            await line.send_json({"type": "watch", "sources": [SOURCE], "max_fps": 30, "sound": SOURCE})
 
         async def take(number: int) -> None:
             async for frame in lines[number]:

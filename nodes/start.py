@@ -28,6 +28,7 @@ from streaming.security import SOCKET_DIR_PREFIX, Security
 log = logging.getLogger(__name__)
 
 Counters = dict[str, Any]
+BESIDE_THE_LINE = 10  # niceness: who looks on takes from the line no processor that it could use
 WELCOME_S = 3.0  # how long a node started by hand waits for a supervisor to answer its greeting
 
 
@@ -127,6 +128,7 @@ def viewer(tools: Tools) -> Counters:
     from streaming.viewer.feed import Feed
 
     feed = Feed(str(tools.config.links.broadcast), tools.security)
+    os.nice(BESIDE_THE_LINE)
     stage = open_viewer(tools.config, tools.clock, tools.memory, tools.security)
     try:
         tools.control.ready()
