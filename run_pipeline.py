@@ -134,6 +134,10 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--weights", metavar="PATH", help="a checkpoint, or 'stand-in' to try without one")
     _configurable(evaluate)
 
+    from model.depot.arguments import add_arguments as add_weights
+
+    add_weights(command("weights", "List, fetch and check the weights that do not come with the project."))
+
     bench = command("bench", "Measure every stage, the sliding step and the whole pipeline on this machine.")
     bench.add_argument(
         "--json", type=Path, metavar="FILE", default=Path("runs/bench.json"), help="where figures go"
@@ -571,6 +575,16 @@ def train(args: argparse.Namespace) -> int:
         raise UserError(str(error)) from error
 
 
+def weights(args: argparse.Namespace) -> int:
+    from model.depot.command import main as mind
+    from model.errors import ModelError
+
+    try:
+        return mind(args)
+    except ModelError as error:
+        raise UserError(str(error)) from error
+
+
 def bench(args: argparse.Namespace) -> int:
     from streaming.node_process import environment
 
@@ -599,6 +613,7 @@ COMMANDS = {
     "world": world,
     "train": train,
     "evaluate": evaluate,
+    "weights": weights,
     "bench": bench,
 }
 
