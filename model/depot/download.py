@@ -1,4 +1,4 @@
-"""A file from an address to its place: gone on with where it stopped, checked, and there whole or not at all."""
+"""A file from an address to its place: taken up where it stopped, checked, there whole or not at all."""
 
 from __future__ import annotations
 
@@ -111,8 +111,10 @@ def _gather(file: File, address: str, part: Path, watch: Watch) -> None:
             ever |= came
             failures = 1 if came else failures + 1
             # Where nobody was ever there, there is no network, or the address is wrong: no use in waiting.
-            if failures > len(WAITS_S) or (isinstance(lost, Unreachable) and not ever):
+            if isinstance(lost, Unreachable) and not ever:
                 raise ModelError(f"{lost}; {ANOTHER_WAY}") from lost
+            if failures > len(WAITS_S):
+                raise ModelError(f"{lost}; given up after {failures} tries, try later") from lost
             wait_s = max(WAITS_S[failures - 1], lost.wait_s)
             watch.say(f"{file.name}: {lost}; again in {wait_s:.0f} s")
             time.sleep(wait_s)

@@ -57,10 +57,9 @@ class WeightSet:
 Table = Mapping[str, WeightSet]
 
 
-@cache
-def table(path: Path = TABLE) -> Table:
+def table() -> Table:
     """All sets by name, in the order of the file."""
-    return {name: _set(name, about) for name, about in yaml.safe_load(path.read_text("utf-8")).items()}
+    return _read(TABLE)
 
 
 def chosen(names: Iterable[str], sets: Table) -> list[WeightSet]:
@@ -79,6 +78,11 @@ def chosen(names: Iterable[str], sets: Table) -> list[WeightSet]:
             raise ModelError(f"found {name!r}, which is the name of no weights and of no preset; {hint}")
         found |= group
     return list(found.values())
+
+
+@cache
+def _read(path: Path) -> Table:
+    return {name: _set(name, about) for name, about in yaml.safe_load(path.read_text("utf-8")).items()}
 
 
 def _set(name: str, about: dict[str, Any]) -> WeightSet:
