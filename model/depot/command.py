@@ -14,7 +14,7 @@ from rich.table import Table as Rows
 from model.depot.download import WrongContent, check
 from model.depot.fetching import fetch, kept
 from model.depot.progress import Teller
-from model.depot.shelf import FETCH, folder, how_to_get, place, state
+from model.depot.shelf import FETCH, folder, how_to_get, place, standing, state
 from model.depot.table import WeightSet, chosen, table
 from model.depot.words import size
 
@@ -28,12 +28,6 @@ def main(args: argparse.Namespace) -> int:
     if args.action == "fetch":
         return _fetch(args)
     return _verify() if args.action == "verify" else _list(args.json)
-
-
-def standing(one: WeightSet) -> str:
-    """What of a set is here, in words: that of the file that lacks most."""
-    order = ("not here", "in part", "wrong size", "here")
-    return min((state(one, file) for file in one.files), key=order.index)
 
 
 def _fetch(args: argparse.Namespace) -> int:

@@ -56,8 +56,8 @@ def _fetch(one: WeightSet, file: File, watch: Watch, mirror: str, carried: Path 
         return
     if file.address is None:
         raise ModelError(f"{one.name} cannot be fetched; {how_to_get(one)}")
-    address = mirrored(file.address, mirror) if mirror else file.address
     try:
+        address = mirrored(file.address, mirror) if mirror else file.address
         download(file, address, path, watch)
     except ModelError as error:
         told = f"{one.name}: {error}"

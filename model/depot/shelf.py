@@ -47,6 +47,12 @@ def state(one: WeightSet, file: File) -> State:
     return "in part" if part_of(path).is_file() else "not here"
 
 
+def standing(one: WeightSet) -> State:
+    """What is there of a set: that of the file that lacks most."""
+    order: tuple[State, ...] = ("not here", "in part", "wrong size", "here")
+    return order[min(order.index(state(one, file)) for file in one.files)]
+
+
 def found(name: str) -> Path:
     """The file of a set of weights, or the folder of a set of several.
 

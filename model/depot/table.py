@@ -9,8 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from model.errors import ModelError
 
 TABLE = Path(__file__).with_name("table.yaml")
@@ -82,6 +80,8 @@ def chosen(names: Iterable[str], sets: Table) -> list[WeightSet]:
 
 @cache
 def _read(path: Path) -> Table:
+    import yaml  # here, so that --help and the doctor need no package
+
     return {name: _set(name, about) for name, about in yaml.safe_load(path.read_text("utf-8")).items()}
 
 

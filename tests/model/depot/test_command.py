@@ -344,7 +344,7 @@ def test_no_network_is_told_at_once_and_in_one_line(table: Path, capsys: pytest.
 )
 def test_a_mirror_that_is_no_address_is_told(mirror: str, capsys: pytest.CaptureFixture[str]) -> None:
     told = fails(capsys, "fetch", "ears", "--mirror", mirror)
-    assert told.startswith(f"mirror: found '{mirror}', expected https://HOST")
+    assert told.startswith(f"ears: mirror: found '{mirror}', expected https://HOST")
 
 
 # A disk that is full, a folder that is none ---------------------------------------------------------------
