@@ -164,7 +164,7 @@ def open_weights(checkpoint: str | None, salt: int = 0) -> Weights:
 def weights_path(checkpoint: str) -> Path:
     """The file that a checkpoint's name or path means.
 
-    Whether it is there is not looked at, but for `fetched:NAME`: raises `ModelError` that says how to fetch it.
+    Whether it is there is not looked at, but for `fetched:NAME`: raises `ModelError`, with how to fetch it.
     """
     if checkpoint.startswith(FETCHED):
         return named(checkpoint.removeprefix(FETCHED))

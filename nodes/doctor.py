@@ -41,12 +41,12 @@ def model() -> Iterator[Finding | str]:
         return
     yield "looking for devices"
     yield from _devices()
+    yield from _fetched()
     yield "reading the weights"
     whole = True
     for one in _weights():
         whole &= one.mark == "ok"
         yield one
-    yield from _fetched()
     if whole:
         yield "a step of the model that comes with the project"
         yield from _step()
