@@ -45,7 +45,11 @@ def test_weights_that_are_not_whole_are_not_run(monkeypatch: pytest.MonkeyPatch)
 
 def test_it_tells_which_weights_were_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OV_AVSS_CACHE", str(tmp_path))
-    for name in ("clap/630k-audioset-best.pt", "deeplab/deeplabv3.tflite", "vggish/vggish-10086976.pth.part"):
+    for name in (
+        "clap/630k-audioset-best.pt",
+        "deeplab/deeplabv3_mnv2_pascal_quant.tflite",
+        "vggish/vggish-10086976.pth.part",
+    ):
         (tmp_path / "weights" / name).parent.mkdir(parents=True)
         (tmp_path / "weights" / name).write_bytes(b"x")
     told = {one.fact: one for one in findings() if one.fact.startswith("fetched weights")}
