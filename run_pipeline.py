@@ -134,6 +134,10 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--weights", metavar="PATH", help="a checkpoint, or 'stand-in' to try without one")
     _configurable(evaluate)
 
+    from model.depot.arguments import add_arguments as add_weights
+
+    add_weights(command("weights", "List, fetch and check the weights that do not come with the project."))
+
     bench = command("bench", "Measure every stage, the sliding step and the whole pipeline on this machine.")
     bench.add_argument(
         "--json", type=Path, metavar="FILE", default=Path("runs/bench.json"), help="where figures go"
@@ -305,7 +309,10 @@ def what_runs(config: Config) -> dict[str, Any]:
     if config.nodes.model.here:
         with suppress(ModelError):  # the node will say it
             device = str(device_of(device))
-    file = weights_path(checkpoint) if checkpoint and checkpoint != "stand-in" else None
+    file = None
+    if checkpoint and checkpoint != "stand-in":
+        with suppress(ModelError):  # what is fetched need not be here where the nodes are elsewhere
+            file = weights_path(checkpoint)
     return {
         "weights": {"checkpoint": checkpoint, "sha256": file and sha256_of(file)},
         "device": device,
@@ -369,13 +376,20 @@ def option(key: tuple[str, ...]) -> str:
 def require_weights(name: str, checkpoint: str | None) -> None:
     """Raises `UserError` that says where to get weights when there are none."""
     from model.checkpoint import BUNDLED, weights_path
+    from model.errors import ModelError
 
     if checkpoint is None:
         raise UserError(f"model {name!r} has no weights here. " + CHECKPOINTS.format(name=name))
-    if checkpoint == "stand-in" or weights_path(checkpoint).is_file():
+    if checkpoint == "stand-in":
+        return
+    try:
+        path = weights_path(checkpoint)
+    except ModelError as error:
+        raise UserError(str(error)) from error
+    if path.is_file():
         return
     if checkpoint.startswith(BUNDLED):
-        raise UserError(f"{weights_path(checkpoint)}: is missing; it comes with the project: fetch it again")
+        raise UserError(f"{path}: is missing; it comes with the project: fetch it again")
     raise UserError(f"{checkpoint}: no such checkpoint. " + CHECKPOINTS.format(name=name))
 
 
@@ -574,6 +588,16 @@ def train(args: argparse.Namespace) -> int:
         raise UserError(str(error)) from error
 
 
+def weights(args: argparse.Namespace) -> int:
+    from model.depot.command import main as mind
+    from model.errors import ModelError
+
+    try:
+        return mind(args)
+    except ModelError as error:
+        raise UserError(str(error)) from error
+
+
 def bench(args: argparse.Namespace) -> int:
     from streaming.node_process import environment
 
@@ -600,6 +624,7 @@ COMMANDS = {
     "world": world,
     "train": train,
     "evaluate": evaluate,
+    "weights": weights,
     "bench": bench,
 }
 

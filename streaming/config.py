@@ -138,7 +138,7 @@ class ModelConfig(Section):
     name: str = "tiny"
     """The preset that the other settings of the model come from: a file in configs/ that bears its name."""
     checkpoint: str | None = None
-    """The path of a file, `bundled:tiny`, or `stand-in` for weights without meaning."""
+    """The path of a file, `bundled:tiny`, `fetched:NAME`, or `stand-in` for weights without meaning."""
     stand_in_salt: int = 0
     """Which of the stand-in weights."""
     short_side: Annotated[int, Field(ge=64, le=2048)] = 360
