@@ -391,8 +391,8 @@ def require_ov_avss(config: Config, command: str) -> None:
     """Raises `UserError` for a model that a command cannot look into."""
     if config.model.family != "ov-avss":
         raise UserError(
-            f"{command}: model {config.model.name!r} is of the family {config.model.family}, expected ov-avss; "
-            "its figures are those of `python -m benchmarks.real_clips`"
+            f"{command}: model {config.model.name!r} is of the family {config.model.family}, expected one of "
+            "ov-avss; `python -m benchmarks.real_clips` scores the others"
         )
 
 

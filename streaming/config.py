@@ -139,7 +139,7 @@ class ModelConfig(Section):
     """The preset that the other settings of the model come from: a file in configs/ that bears its name."""
     family: choices.Family = "ov-avss"
     """How it works: `ov-avss`, one network that was trained to see and hear together; `openavs`, several that
-    were not, joined by text (section `openavs`), to which of what follows only the sizes of pictures matter."""
+    were not, joined by text (section `openavs`). They use only the sizes of pictures of what follows."""
     checkpoint: str | None = None
     """The path of a file, `bundled:tiny`, or `stand-in` for weights without meaning."""
     stand_in_salt: int = 0
@@ -230,7 +230,7 @@ class OpenAvsRulesConfig(Section):
 
     mean_s: Annotated[float, Field(gt=0, le=60)] = 3.0
     """What is heard is averaged over so many seconds: a dog barks, breathes and barks."""
-    person_on: Share = 0.15
+    person_on: Share = 0.25
     """The score of a sound that makes a person who is seen sounding ..."""
     other_on: Share = 0.10
     """... and anything else."""
@@ -240,11 +240,11 @@ class OpenAvsRulesConfig(Section):
     """The least share of the picture that a person covers; specks of person are the commonest mistake ..."""
     other_area: Share = 0.005
     """... and anything else; a car drives away and still sounds."""
-    drop_db: Annotated[float, Field(ge=0, le=120)] = 20.0
+    drop_db: Annotated[float, Field(ge=0, le=120)] = 15.0
     """So many dB below the loudest snippet of late is silence, whatever it sounds like."""
     loudest_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """How many seconds the loudest snippet is remembered for that."""
-    relatives: bool = True
+    relatives: bool = False
     """Whether a sound of an animal (or vehicle) that is not seen may mean the largest one that is."""
     narration_speech: Share = 0.20
     """Speech with at least this score ..."""

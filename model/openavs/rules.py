@@ -20,15 +20,15 @@ class Rules:
     """Scores and areas are shares from 0 to 1."""
 
     mean_s: float = 3.0  # what is heard is averaged over so long: a dog barks, breathes and barks
-    person_on: float = 0.15  # speech is tagged where there is none more often than an animal is
+    person_on: float = 0.25  # speech is tagged where there is none more often than an animal is
     other_on: float = 0.10
     stay: float = 0.7  # what sounded a moment ago needs this share of a threshold: names do not flicker
     person_area: float = 0.02  # specks of person are the segmenter's commonest mistake
     other_area: float = 0.005  # a car drives away and still sounds
-    drop_db: float = 20.0  # so far below the loudest of late is silence, whatever its tags
+    drop_db: float = 15.0  # so far below the loudest of late is silence, whatever its tags
     loudest_s: float = 30.0  # how long a bang is remembered by that rule
     silence_dbfs: float = -70.0  # and this is silence anywhere
-    relatives: bool = True  # a tag of another member of a family may mean the largest that is seen
+    relatives: bool = False  # a tag of another member of a family may mean the largest that is seen
     narration_speech: float = 0.20  # speech this sure ...
     narration_music: float = 0.15  # ... over music this sure ...
     narration_singing: float = 0.05  # ... with less singing than this, is a voice laid over the film

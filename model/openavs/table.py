@@ -92,14 +92,20 @@ class Table:
         best = max(named, key=lambda text: named[text], default=None)
         return best.lower() if best is not None and named[best] >= SURE else None
 
+    def noun(self, word: str) -> str | None:
+        """The noun that a word means; None: the table has none."""
+        small = word.casefold()
+        for name, noun in self.entries.nouns.items():
+            if small == name or small in noun.words:
+                return name
+        return None
+
     def called(self, noun: str, vocabulary: Iterable[str]) -> str:
         """What an object is called: the vocabulary's word where exactly one means it, else the noun.
 
         Where several do (man, woman), a sound does not tell which of them it is.
         """
-        entry = self.entries.nouns.get(noun)
-        means = {noun, *(entry.words if entry else ())}
-        fit = [word for word in vocabulary if word.casefold() in means]
+        fit = [word for word in vocabulary if self.noun(word) == noun]
         same = [word for word in fit if word.casefold() == noun]
         return (same or fit)[0] if len(same or fit) == 1 else noun
 
