@@ -26,7 +26,7 @@ def test_yamnet_hears_silence_and_a_tone() -> None:
     assert next(iter(ears.sounds(np.zeros(16_000, np.float32)))) == "Silence"
     t_s = np.arange(16_000) / 16_000
     tone = ears.sounds((0.5 * np.sin(2 * np.pi * 1000 * t_s)).astype(np.float32))
-    assert "Sine wave" in list(tone)[:3]
+    assert next(iter(tone)) == "Beep, bleep"
     assert list(tone.values()) == sorted(tone.values(), reverse=True)
 
 
