@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
 
     run = command("run", "Run the pipeline over a source and write results.jsonl and annotated.mp4.")
     _live(run)
-    run.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), r50 or swinb")
+    run.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), edge, r50 or swinb")
     run.add_argument(
         "--weights",
         metavar="PATH",
@@ -65,7 +65,9 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--pace", choices=("asap", "realtime"), help="as fast as possible (default), or as it came"
     )
-    replay.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), r50 or swinb")
+    replay.add_argument(
+        "--model", metavar="NAME", help="preset of a model: tiny (default), edge, r50 or swinb"
+    )
     replay.add_argument("--weights", metavar="PATH", help="a checkpoint, or 'stand-in' to try without one")
     replay.add_argument("--vocabulary", metavar="WORDS", help="what to look for, as for `run`")
     replay.add_argument("--out", metavar="DIR", help="where results go (default: runs/latest)")
@@ -244,7 +246,7 @@ def whole_run(args: argparse.Namespace, more: Mapping[tuple[str, ...], Any]) -> 
             "nothing to run: give --source FILE, webcam:0 or rtsp://… (or source.uri in a configuration)"
         )
     if any(getattr(config.nodes, name).here for name in ("feature", "model", "classification")):
-        require_weights(config.model.name, config.model.checkpoint)
+        require_model(config)
     if not all(getattr(config.nodes, kind_of_node(name)).here for name in used_nodes(config)):
         require_addresses(config, "a run with nodes elsewhere")
     words_of(config.vocabulary.words)
@@ -371,6 +373,34 @@ def option(key: tuple[str, ...]) -> str:
         "tape_pictures": "pictures",
         "enabled": "viewer",
     }.get(key[-1], key[-1])
+
+
+def require_model(config: Config) -> None:
+    """Raises `UserError` that says what to fetch or install when something of the model is missing."""
+    if config.model.family == "ov-avss":
+        require_weights(config.model.name, config.model.checkpoint)
+        return
+    from model.errors import ModelError
+    from nodes.openavs.providers import require_providers
+
+    if config.model.checkpoint is not None:
+        raise UserError(
+            f"--weights: model {config.model.name!r} takes no checkpoint; its files are openavs.yamnet and "
+            "openavs.deeplab"
+        )
+    try:
+        require_providers(config)
+    except ModelError as error:
+        raise UserError(str(error)) from error
+
+
+def require_ov_avss(config: Config, command: str) -> None:
+    """Raises `UserError` for a model that a command cannot look into."""
+    if config.model.family != "ov-avss":
+        raise UserError(
+            f"{command}: model {config.model.name!r} is of the family {config.model.family}, expected one of "
+            "ov-avss; `python -m benchmarks.real_clips` scores the others"
+        )
 
 
 def require_weights(name: str, checkpoint: str | None) -> None:
@@ -568,6 +598,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
     given = {("model", "name"): args.model, ("model", "checkpoint"): args.weights}
     config = configured(args, given, args.model)
+    require_ov_avss(config, "evaluate")
     require_weights(config.model.name, config.model.checkpoint)
     if config.model.checkpoint == "stand-in":
         print("NOTE: stand-in weights: every score of this run is meaningless.", file=sys.stderr)
@@ -606,6 +637,7 @@ def bench(args: argparse.Namespace) -> int:
     from benchmarks.pipeline import main as measure
 
     config = configured(args, {("model", "name"): args.model}, args.model)
+    require_ov_avss(config, "bench")
     require_writable(args.json)
     return measure(config, args.json, args.seconds, args.write)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ModelError
+from nodes.families import stages_of
 from nodes.runtime import PARENT, Lifeline, Orphaned, Stage, run_stage
 from streaming.clock import Clock
 from streaming.config import Config, kind_of_node
@@ -83,31 +84,17 @@ def capture(tools: Tools) -> Counters:
 
 
 def feature(tools: Tools) -> Counters:
-    from model.checkpoint import open_weights
-    from nodes.feature import FeatureStage
-
-    _set_threads(tools.config.nodes.feature.threads)
-    weights = open_weights(tools.config.model.checkpoint, tools.config.model.stand_in_salt)
-    return _in_line(tools, FeatureStage.from_config(tools.config, weights), ("snippets",), "features")
+    return _in_line(
+        tools, stages_of(tools.config).feature(tools.config, tools.memory), ("snippets",), "features"
+    )
 
 
 def model(tools: Tools) -> Counters:
-    from model.checkpoint import open_weights
-    from nodes.model import ModelStage
-
-    _set_threads(tools.config.nodes.model.threads)
-    weights = open_weights(tools.config.model.checkpoint, tools.config.model.stand_in_salt)
-    stage = ModelStage.from_config(tools.config, weights, tools.memory)
-    return _in_line(tools, stage, ("features",), "masks")
+    return _in_line(tools, stages_of(tools.config).model(tools.config, tools.memory), ("features",), "masks")
 
 
 def classification(tools: Tools) -> Counters:
-    from model.checkpoint import open_weights
-    from nodes.classification import ClassificationStage
-
-    _set_threads(tools.config.nodes.classification.threads)
-    weights = open_weights(tools.config.model.checkpoint, tools.config.model.stand_in_salt)
-    stage = ClassificationStage.from_config(tools.config, weights, tools.memory)
+    stage = stages_of(tools.config).classification(tools.config, tools.memory)
     return _in_line(tools, stage, ("masks",), "results")
 
 
@@ -158,13 +145,6 @@ def _in_line(tools: Tools, stage: Stage, links: tuple[str, ...], out: str | None
     if sender is not None:
         sender.close()
     return counters
-
-
-def _set_threads(threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
-    torch.set_num_interop_threads(1)
 
 
 def start(name: str, config: Config, parent: int | None = None, memory: Memory | None = None) -> int:

@@ -57,6 +57,8 @@ def result_line(result: Result, *, wall_ns: int, candidates: bool = False) -> st
         "latency_ms": rounded((wall_ns - result.emitted_ns) / 1e6, 3),
         "wall_time": iso_utc(wall_ns),
     }
+    if result.offscreen_text is not None:
+        line["offscreen_text"] = result.offscreen_text
     if candidates and result.candidates is not None:
         line["candidates"] = [_candidate(one) for one in result.candidates]
     return json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -187,6 +189,7 @@ def result_of(line: dict[str, Any]) -> tuple[Result, int]:
         window_fill=line["window_fill"],
         vocabulary_revision=line["vocabulary_revision"],
         candidates=line.get("candidates"),
+        offscreen_text=line.get("offscreen_text"),
     )
     return result, wall_ns
 
@@ -271,7 +274,8 @@ LINE = {
     "latency_ms": float,
     "wall_time": str,
 }
-MAY_BE = {"candidates": [CANDIDATE]}  # keys of a line that are there only where they were asked for
+# Keys of a line that are there only where they were asked for, or where the model knows.
+MAY_BE = {"candidates": [CANDIDATE], "offscreen_text": str}
 
 
 def _check(value: Any, schema: Any, where: str, masks: bool = True) -> None:
