@@ -18,7 +18,14 @@ import sys
 
 from streaming.nursery import NUMBER
 
-LOADED = ("nodes.start", "nodes.capture", "nodes.feature", "nodes.model", "nodes.classification", "nodes.recorder")
+LOADED = (
+    "nodes.start",
+    "nodes.capture",
+    "nodes.feature",
+    "nodes.model",
+    "nodes.classification",
+    "nodes.recorder",
+)
 MOST_BYTES = 65_536
 
 

@@ -1,10 +1,10 @@
 """Nodes that are born with their libraries loaded: forked from a process that has loaded them once.
 
-Of a run over ten seconds with the small model, three quarters of the processor time go into importing torch and
-its company, once a node. A nursery (`nodes/nursery.py`) has done so before, and forks: each node is still a
-process of its own, which nothing that befalls another can harm, and computes the same.
+Of a run over ten seconds with the small model, three quarters of the processor time go into importing torch
+and its company, once a node. A nursery (`nodes/nursery.py`) has done so before, and forks: each node is still
+a process of its own, which nothing that befalls another can harm, and computes the same.
 
-The number of threads of a library is fixed when it is loaded, so there is a nursery for each that is asked for.
+The number of threads of a library is fixed when it is loaded, so there is a nursery for each number.
 """
 
 from __future__ import annotations
@@ -87,9 +87,13 @@ class Forked:
 
 
 class Nursery:
-    """Starts nodes for any number of supervisors, in whichever threads they run."""
+    """Starts nodes for any number of supervisors, in whichever threads they run.
 
-    def __init__(self) -> None:
+    keeps: open files that every node holds open as long as it lives, such as a lock.
+    """
+
+    def __init__(self, keeps: Sequence[int] = ()) -> None:
+        self._keeps = keeps
         self._lock = threading.Lock()
         self._of: dict[int, tuple[subprocess.Popen[bytes], socket.socket]] = {}  # by number of threads
 
@@ -136,7 +140,8 @@ class Nursery:
             with theirs:
                 process = subprocess.Popen(
                     PROGRAM,
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
+                    pass_fds=self._keeps,
                     start_new_session=True,  # Ctrl-C is for the supervisors
                     env={**os.environ, **environment(threads)},
                 )

@@ -99,7 +99,7 @@ class Supervisor:
     `watch` is called about ten times a second with the nodes, for a progress display; `say` is given each
     line for a person: what nodes write on their standard error, and what becomes of nodes. `lingers` is given
     the nodes' counters when all is over but the page, which stays for a while (`viewer.linger_s`). `program`
-    is what a node is started with, before its name and the files of its settings and its memory; `begin` is who
+    is what a node is started with, before its name and the files of its settings and its memory; `begin`
     starts it.
     """
 
@@ -193,7 +193,12 @@ class Supervisor:
         threads = self._settings_of(node.name).threads
         node.heard_ns = self.clock.monotonic_ns()
         node.start(
-            self._program, self._settings, self._memory_of(node), threads=threads, say=self._say, begin=self._begin
+            self._program,
+            self._settings,
+            self._memory_of(node),
+            threads=threads,
+            say=self._say,
+            begin=self._begin,
         )
 
     def _settings_of(self, name: str) -> NodeConfig:
@@ -417,13 +422,13 @@ class Supervisor:
             if now_ns >= node.due_ns and self._knows_where_to_go_on(node):
                 node.succeeds_itself()
                 self._start_process(node)
-        elif node.process.poll() is not None:
+        elif (code := node.process.poll()) is not None:
             # Its last words may still be under way.
             for event in control.poll(0.2):
                 self._on_event(control, event)
             if not node.over:
                 node.told_all()
-                self._is_lost(node, f"{death(node.process.returncode)}{told(node.last_lines)}")
+                self._is_lost(node, f"{death(code)}{told(node.last_lines)}")
         elif self._hangs(control, node):
             node.kill()
             self._is_lost(node, f"said nothing for {self.config.supervision.hung_s:g} s and was killed")
