@@ -97,7 +97,7 @@ class Archive:
             f"{self.counts['before']} known from before, {failed} failed"
         ]
         left_out = {"not recordings": self.counts["other"], "hidden": self._folder.hidden}
-        left_out["links to what is found without them"] = self._folder.links
+        left_out["links to nothing new"] = self._folder.links
         if told := ", ".join(f"{count} {why}" for why, count in left_out.items() if count):
             lines.append(f"left out: {told}")
         if self._stopping.is_set():
@@ -251,6 +251,7 @@ class Archive:
             self._say(f"{place}: {entry.file}: {heard}{entry.error and f' ({entry.error})'}")
 
     def _tell_of_running(self) -> None:
+        self._say(f"{self.counts.total()} of {self._total} files are over")
         for name, supervisor in list(self._running.items()):
             recorder = supervisor.nodes.get("recorder")
             capture = supervisor.nodes.get("capture")
