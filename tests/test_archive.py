@@ -139,12 +139,13 @@ def test_what_is_broken_off_goes_on_and_nothing_done_is_lost(
     shutil.copy(clip, folder / "c.mp4")
     run = begun("--jobs", "1", "--set", "source.pace=realtime")
     results = Path("out/b.mp4/results.jsonl")
-    assert wait_for(lambda: results.exists() and len(results.read_bytes().splitlines()) >= 2)
+    under_way = wait_for(lambda: results.exists() and results.read_bytes().count(b"\n") >= 2, 240.0)
     nodes = [node for nursery in descendants(run.pid) for node in (nursery, *descendants(nursery))]
-    assert len(nodes) >= 6
-    before = written("a.mp4")
     run.send_signal(how)
     told = run.communicate(timeout=60)[1]
+    assert under_way, told
+    assert len(nodes) >= 6
+    before = written("a.mp4")
     assert run.returncode == (-how if how == signal.SIGKILL else 130), told
     assert "Traceback" not in told
     assert wait_for(lambda: not any(alive(pid) for pid in nodes))
