@@ -56,6 +56,12 @@ def parser() -> argparse.ArgumentParser:
         "--pace", choices=("asap", "realtime"), help="as fast as possible (default), or as it was recorded"
     )
     run.add_argument("--record", metavar="FILE", help="keep what comes in, to be played again by `replay`")
+    run.add_argument(
+        "--jobs", type=whole_number, metavar="N", help="of a folder, run over so many files at once"
+    )
+    run.add_argument(
+        "--retry-failed", action="store_true", help="of a folder, try again what failed the last time"
+    )
     _told(run)
     _configurable(run)
 
@@ -168,15 +174,21 @@ def seconds(text: str) -> float:
 
 def whole_seconds(text: str) -> int:
     """A whole number of seconds, at least 1, from a command line."""
+    return whole_number(text, "a whole number of seconds")
+
+
+def whole_number(text: str, what: str = "a whole number") -> int:
+    """A whole number, at least 1, from a command line."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number of seconds, at least 1")
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected {what}, at least 1")
     return int(text)
 
 
 def _live(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--source", metavar="SOURCE",
-        help="a recording in any format that FFmpeg reads, webcam:0, or rtsp://NAME:PASSWORD@HOST/PATH",
+        help="a recording in any format that FFmpeg reads, webcam:0, or rtsp://NAME:PASSWORD@HOST/PATH; for "
+        "`run` also a folder, of which every recording is run over",
     )  # fmt: skip
     command.add_argument(
         "--microphone", metavar="NAME", help="heard with a webcam: default, an index or a name, or none"
@@ -249,12 +261,55 @@ def whole_run(args: argparse.Namespace, more: Mapping[tuple[str, ...], Any]) -> 
         require_model(config)
     if not all(getattr(config.nodes, kind_of_node(name)).here for name in used_nodes(config)):
         require_addresses(config, "a run with nodes elsewhere")
-    words_of(config.vocabulary.words)
+    words = words_of(config.vocabulary.words)
     if config.model.checkpoint == "stand-in":
         print("NOTE: stand-in weights: every mask and label of this run is meaningless.", file=sys.stderr)
 
     with whoever_listens():
+        if args.command == "run" and config.source.uri and Path(config.source.uri).is_dir():
+            return archived(config, args, words)
+        for name in ("jobs", "retry_failed"):
+            if getattr(args, name, None):
+                raise UserError(f"--{name.replace('_', '-')}: expected a folder as --source, found none")
         return supervised(config, quiet=args.quiet, status_s=args.log_status)
+
+
+def archived(config: Config, args: argparse.Namespace, words: tuple[str, ...]) -> int:
+    """A run over every recording of a folder; the exit code. Raises `UserError`."""
+    from streaming.archive.archive import Archive, jobs_of, require_archive
+    from streaming.archive.ledger import Ledger
+    from streaming.archive.table import table, write_csv
+    from streaming.console import print_table
+
+    require_archive(config, args.log_status)
+
+    def say(line: str) -> None:
+        if not args.quiet:
+            print(legible(line), file=sys.stderr, flush=True)
+
+    out, stopped = Path(config.output.dir), False
+    with Ledger(out) as ledger:
+        archive = Archive(
+            config, ledger, more=what_runs(config), words=words, retry_failed=args.retry_failed, say=say
+        )
+
+        def stop(*_: object) -> None:
+            nonlocal stopped
+            stopped = True
+            archive.stop()
+
+        for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signal_, stop)
+        entries = archive.run(args.jobs or jobs_of(config))
+        write_csv(out, entries)
+    failed = sum(one.state == "failed" for one in entries)
+    if not args.quiet:
+        print_table(table(entries))
+        for line in archive.summary(entries):
+            print(line, flush=True)
+    if failed:
+        complain(UserError(f"{failed} of {len(entries)} files failed; --retry-failed tries them again"))
+    return 130 if stopped else int(failed > 0)
 
 
 def supervised(config: Config, *, quiet: bool, status_s: float | None) -> int:

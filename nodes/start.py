@@ -205,15 +205,15 @@ def _tidy_up_after_supervisor(config: Config) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def main() -> None:
-    """For a process of its own: `python -m nodes.start NAME SETTINGS.json MEMORY.json`."""
+def main(parent: int = PARENT) -> None:
+    """For a process of its own: `python -m nodes.start NAME SETTINGS.json MEMORY.json`. Does not return."""
     name, settings, remembered = sys.argv[1:4]
     config = Config.model_validate_json(Path(settings).read_bytes())
     memory = Memory.model_validate_json(Path(remembered).read_bytes())
     # Skip the interpreter's slow goodbye: everything that matters has been closed.
     code = 1
     try:
-        code = start(name, config, PARENT, memory)
+        code = start(name, config, parent, memory)
     except UserError as error:
         print(error, file=sys.stderr)
     finally:  # even when nobody reads standard error any more

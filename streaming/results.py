@@ -84,7 +84,7 @@ class ResultsWriter:
         with _told_in_one_line(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = io.FileIO(self.path, "a+" if append else "w")
-            self._end = self._whole_lines_end()
+            self._end = whole_lines_end(self._file)
             self._file.truncate(self._end)
 
     def write(self, result: Result, *, wall_ns: int) -> None:
@@ -111,16 +111,18 @@ class ResultsWriter:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _whole_lines_end(self) -> int:
-        position = self._file.seek(0, os.SEEK_END)
-        while position:
-            start = max(0, position - 65_536)
-            self._file.seek(start)
-            newline = (self._file.read(position - start) or b"").rfind(b"\n")
-            if newline >= 0:
-                return start + newline + 1
-            position = start
-        return 0
+
+def whole_lines_end(file: io.FileIO) -> int:
+    """Where the last whole line of an open file ends; 0 where there is none."""
+    position = file.seek(0, os.SEEK_END)
+    while position:
+        start = max(0, position - 65_536)
+        file.seek(start)
+        newline = (file.read(position - start) or b"").rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        position = start
+    return 0
 
 
 def read_results(path: str | Path, *, newest_bytes: int | None = None) -> Iterator[dict[str, Any]]:
