@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
 
     run = command("run", "Run the pipeline over a source and write results.jsonl and annotated.mp4.")
     _live(run)
-    run.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), r50 or swinb")
+    run.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), edge, r50 or swinb")
     run.add_argument(
         "--weights",
         metavar="PATH",
@@ -56,6 +56,12 @@ def parser() -> argparse.ArgumentParser:
         "--pace", choices=("asap", "realtime"), help="as fast as possible (default), or as it was recorded"
     )
     run.add_argument("--record", metavar="FILE", help="keep what comes in, to be played again by `replay`")
+    run.add_argument(
+        "--jobs", type=whole_number, metavar="N", help="of a folder, run over so many files at once"
+    )
+    run.add_argument(
+        "--retry-failed", action="store_true", help="of a folder, try again what failed the last time"
+    )
     _told(run)
     _configurable(run)
 
@@ -65,7 +71,9 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--pace", choices=("asap", "realtime"), help="as fast as possible (default), or as it came"
     )
-    replay.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), r50 or swinb")
+    replay.add_argument(
+        "--model", metavar="NAME", help="preset of a model: tiny (default), edge, r50 or swinb"
+    )
     replay.add_argument("--weights", metavar="PATH", help="a checkpoint, or 'stand-in' to try without one")
     replay.add_argument("--vocabulary", metavar="WORDS", help="what to look for, as for `run`")
     replay.add_argument("--out", metavar="DIR", help="where results go (default: runs/latest)")
@@ -134,6 +142,10 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--weights", metavar="PATH", help="a checkpoint, or 'stand-in' to try without one")
     _configurable(evaluate)
 
+    from model.depot.arguments import add_arguments as add_weights
+
+    add_weights(command("weights", "List, fetch and check the weights that do not come with the project."))
+
     bench = command("bench", "Measure every stage, the sliding step and the whole pipeline on this machine.")
     bench.add_argument(
         "--json", type=Path, metavar="FILE", default=Path("runs/bench.json"), help="where figures go"
@@ -162,15 +174,21 @@ def seconds(text: str) -> float:
 
 def whole_seconds(text: str) -> int:
     """A whole number of seconds, at least 1, from a command line."""
+    return whole_number(text, "a whole number of seconds")
+
+
+def whole_number(text: str, what: str = "a whole number") -> int:
+    """A whole number, at least 1, from a command line."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number of seconds, at least 1")
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected {what}, at least 1")
     return int(text)
 
 
 def _live(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--source", metavar="SOURCE",
-        help="a recording in any format that FFmpeg reads, webcam:0, or rtsp://NAME:PASSWORD@HOST/PATH",
+        help="a recording in any format that FFmpeg reads, webcam:0, or rtsp://NAME:PASSWORD@HOST/PATH; for "
+        "`run` also a folder, of which every recording is run over",
     )  # fmt: skip
     command.add_argument(
         "--microphone", metavar="NAME", help="heard with a webcam: default, an index or a name, or none"
@@ -240,15 +258,58 @@ def whole_run(args: argparse.Namespace, more: Mapping[tuple[str, ...], Any]) -> 
             "nothing to run: give --source FILE, webcam:0 or rtsp://… (or source.uri in a configuration)"
         )
     if any(getattr(config.nodes, name).here for name in ("feature", "model", "classification")):
-        require_weights(config.model.name, config.model.checkpoint)
+        require_model(config)
     if not all(getattr(config.nodes, kind_of_node(name)).here for name in used_nodes(config)):
         require_addresses(config, "a run with nodes elsewhere")
-    words_of(config.vocabulary.words)
+    words = words_of(config.vocabulary.words)
     if config.model.checkpoint == "stand-in":
         print("NOTE: stand-in weights: every mask and label of this run is meaningless.", file=sys.stderr)
 
     with whoever_listens():
+        if args.command == "run" and config.source.uri and Path(config.source.uri).is_dir():
+            return archived(config, args, words)
+        for name in ("jobs", "retry_failed"):
+            if getattr(args, name, None):
+                raise UserError(f"--{name.replace('_', '-')}: expected a folder as --source, found none")
         return supervised(config, quiet=args.quiet, status_s=args.log_status)
+
+
+def archived(config: Config, args: argparse.Namespace, words: tuple[str, ...]) -> int:
+    """A run over every recording of a folder; the exit code. Raises `UserError`."""
+    from streaming.archive.archive import Archive, jobs_of, require_archive
+    from streaming.archive.ledger import Ledger
+    from streaming.archive.table import table, write_csv
+    from streaming.console import print_table
+
+    require_archive(config, args.log_status)
+
+    def say(line: str) -> None:
+        if not args.quiet:
+            print(legible(line), file=sys.stderr, flush=True)
+
+    out, stopped = Path(config.output.dir), False
+    with Ledger(out) as ledger:
+        archive = Archive(
+            config, ledger, more=what_runs(config), words=words, retry_failed=args.retry_failed, say=say
+        )
+
+        def stop(*_: object) -> None:
+            nonlocal stopped
+            stopped = True
+            archive.stop()
+
+        for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signal_, stop)
+        entries = archive.run(args.jobs or jobs_of(config))
+        write_csv(out, entries)
+    failed = sum(one.state == "failed" for one in entries)
+    if not args.quiet:
+        print_table(table(entries))
+        for line in archive.summary(entries):
+            print(line, flush=True)
+    if failed:
+        complain(UserError(f"{failed} of {len(entries)} files failed; --retry-failed tries them again"))
+    return 130 if stopped else int(failed > 0)
 
 
 def supervised(config: Config, *, quiet: bool, status_s: float | None) -> int:
@@ -305,7 +366,10 @@ def what_runs(config: Config) -> dict[str, Any]:
     if config.nodes.model.here:
         with suppress(ModelError):  # the node will say it
             device = str(device_of(device))
-    file = weights_path(checkpoint) if checkpoint and checkpoint != "stand-in" else None
+    file = None
+    if checkpoint and checkpoint != "stand-in":
+        with suppress(ModelError):  # what is fetched need not be here where the nodes are elsewhere
+            file = weights_path(checkpoint)
     return {
         "weights": {"checkpoint": checkpoint, "sha256": file and sha256_of(file)},
         "device": device,
@@ -366,16 +430,51 @@ def option(key: tuple[str, ...]) -> str:
     }.get(key[-1], key[-1])
 
 
+def require_model(config: Config) -> None:
+    """Raises `UserError` that says what to fetch or install when something of the model is missing."""
+    if config.model.family == "ov-avss":
+        require_weights(config.model.name, config.model.checkpoint)
+        return
+    from model.errors import ModelError
+    from nodes.openavs.providers import require_providers
+
+    if config.model.checkpoint is not None:
+        raise UserError(
+            f"--weights: model {config.model.name!r} takes no checkpoint; its files are openavs.yamnet and "
+            "openavs.deeplab"
+        )
+    try:
+        require_providers(config)
+    except ModelError as error:
+        raise UserError(str(error)) from error
+
+
+def require_ov_avss(config: Config, command: str) -> None:
+    """Raises `UserError` for a model that a command cannot look into."""
+    if config.model.family != "ov-avss":
+        raise UserError(
+            f"{command}: model {config.model.name!r} is of the family {config.model.family}, expected one of "
+            "ov-avss; `python -m benchmarks.real_clips` scores the others"
+        )
+
+
 def require_weights(name: str, checkpoint: str | None) -> None:
     """Raises `UserError` that says where to get weights when there are none."""
     from model.checkpoint import BUNDLED, weights_path
+    from model.errors import ModelError
 
     if checkpoint is None:
         raise UserError(f"model {name!r} has no weights here. " + CHECKPOINTS.format(name=name))
-    if checkpoint == "stand-in" or weights_path(checkpoint).is_file():
+    if checkpoint == "stand-in":
+        return
+    try:
+        path = weights_path(checkpoint)
+    except ModelError as error:
+        raise UserError(str(error)) from error
+    if path.is_file():
         return
     if checkpoint.startswith(BUNDLED):
-        raise UserError(f"{weights_path(checkpoint)}: is missing; it comes with the project: fetch it again")
+        raise UserError(f"{path}: is missing; it comes with the project: fetch it again")
     raise UserError(f"{checkpoint}: no such checkpoint. " + CHECKPOINTS.format(name=name))
 
 
@@ -554,6 +653,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
     given = {("model", "name"): args.model, ("model", "checkpoint"): args.weights}
     config = configured(args, given, args.model)
+    require_ov_avss(config, "evaluate")
     require_weights(config.model.name, config.model.checkpoint)
     if config.model.checkpoint == "stand-in":
         print("NOTE: stand-in weights: every score of this run is meaningless.", file=sys.stderr)
@@ -574,6 +674,16 @@ def train(args: argparse.Namespace) -> int:
         raise UserError(str(error)) from error
 
 
+def weights(args: argparse.Namespace) -> int:
+    from model.depot.command import main as mind
+    from model.errors import ModelError
+
+    try:
+        return mind(args)
+    except ModelError as error:
+        raise UserError(str(error)) from error
+
+
 def bench(args: argparse.Namespace) -> int:
     from streaming.node_process import environment
 
@@ -582,6 +692,7 @@ def bench(args: argparse.Namespace) -> int:
     from benchmarks.pipeline import main as measure
 
     config = configured(args, {("model", "name"): args.model}, args.model)
+    require_ov_avss(config, "bench")
     require_writable(args.json)
     return measure(config, args.json, args.seconds, args.write)
 
@@ -600,6 +711,7 @@ COMMANDS = {
     "world": world,
     "train": train,
     "evaluate": evaluate,
+    "weights": weights,
     "bench": bench,
 }
 

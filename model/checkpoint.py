@@ -15,12 +15,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from model.depot.shelf import named
 from model.errors import ModelError
 from model.standin import fill_with_stand_in
 
 # Weights that come with the project.
 SHELF = Path(__file__).with_name("weights")
 BUNDLED = "bundled:"
+# Weights that `run_pipeline.py weights fetch` has put into the cache.
+FETCHED = "fetched:"
 
 # Ours -> the authors'. Applied in order to names of the form `<part>.<module path>`; the first match wins.
 _DECODER = "sem_seg_head.pixel_decoder."
@@ -151,15 +154,20 @@ class CheckpointWeights:
 
 
 def open_weights(checkpoint: str | None, salt: int = 0) -> Weights:
-    """The weights a configuration names: a file, `bundled:NAME` or `stand-in`; raises `ModelError` when there
-    are none."""
+    """The weights a configuration names: a file, `bundled:NAME`, `fetched:NAME` or `stand-in`; raises
+    `ModelError` when there are none."""
     if checkpoint is None:
         raise ModelError("no weights: give a checkpoint's path, or 'stand-in' for weights without meaning")
     return StandInWeights(salt) if checkpoint == "stand-in" else CheckpointWeights(weights_path(checkpoint))
 
 
 def weights_path(checkpoint: str) -> Path:
-    """The file that a checkpoint's name or path means; whether it is there is not looked at."""
+    """The file that a checkpoint's name or path means.
+
+    Whether it is there is not looked at, but for `fetched:NAME`: raises `ModelError`, with how to fetch it.
+    """
+    if checkpoint.startswith(FETCHED):
+        return named(checkpoint.removeprefix(FETCHED))
     bundled = checkpoint.removeprefix(BUNDLED)
     return Path(checkpoint) if bundled == checkpoint else SHELF / f"{bundled}.safetensors"
 

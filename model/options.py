@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+# One network that was trained to see and hear together, or several that were not, joined by text.
+Family = Literal["ov-avss", "openavs"]
 Backbone = Literal["r50", "swinb", "tiny"]
 # What hears: VGGish, or a network of a hundredth of its size.
 AudioEncoder = Literal["vggish", "tiny"]

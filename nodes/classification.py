@@ -22,6 +22,7 @@ from model.options import ClassifierOptions, Selection
 from model.precision import device_of
 from model.rle import box_and_area, encode_mask
 from model.vocabulary import Vocabulary
+from nodes.vocabulary import first_vocabulary, replaced
 from streaming.config import Config
 from streaming.errors import UserError
 from streaming.memory import Memory
@@ -56,10 +57,6 @@ class ClassificationStage:
     ) -> ClassificationStage:
         """With the vocabulary that was set last, if any was since the run began."""
         m, v = config.model, config.vocabulary
-        if memory is not None and memory.vocabulary is not None:
-            vocabulary = Vocabulary(tuple(memory.vocabulary["words"]), memory.vocabulary["revision"])
-        else:
-            vocabulary = Vocabulary.parse(v.words) if isinstance(v.words, str) else Vocabulary(tuple(v.words))
         classifier = OpenVocabularyClassifier(
             m.clip,
             weights,
@@ -69,7 +66,7 @@ class ClassificationStage:
         )
         return cls(
             classifier,
-            vocabulary,
+            first_vocabulary(config, memory),
             labels=LabelOptions(
                 max_age=max(1, round(config.labels.max_age_s / config.source.hop_s)),
                 sure_probability=config.labels.unsure_below,
@@ -159,10 +156,7 @@ class ClassificationStage:
             case "vocabulary.get":
                 pass
             case "vocabulary.set":
-                words = args.get("words")
-                if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-                    raise UserError(f"vocabulary: found {type(words).__name__}, expected a list of words")
-                self.use(self.vocabulary.replaced(words))
+                self.use(replaced(self.vocabulary, args))
             case _:
                 raise UserError(f"the classification node knows no request {name!r}")
         return {"revision": self.vocabulary.revision, "words": list(self.vocabulary.words)}

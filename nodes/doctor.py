@@ -41,6 +41,7 @@ def model() -> Iterator[Finding | str]:
         return
     yield "looking for devices"
     yield from _devices()
+    yield from _fetched()
     yield "reading the weights"
     whole = True
     for one in _weights():
@@ -77,6 +78,26 @@ def _weights() -> Iterator[Finding]:
         yield Finding("ok", f"weights that come with the project are whole: {', '.join(checked_weights())}")
     except ModelError as error:
         yield Finding("problem", str(error), FETCH_AGAIN)
+
+
+def _fetched() -> Iterator[Finding]:
+    """Which of the weights that do not come along are here, by name and size."""
+    from model.depot.shelf import folder, how_to_get, standing
+    from model.depot.table import table
+
+    here = {one.name: standing(one) for one in table().values()}
+    names = ", ".join(name for name, how in here.items() if how == "here") or "none"
+    others = sum(how != "here" for how in here.values())
+    yield Finding("ok", f"fetched weights in {folder()}: {names}; {others} more in `weights list`")
+    for name, how in here.items():
+        if how == "wrong size":
+            yield Finding(
+                "note",
+                f"fetched weights {name}: of the wrong size",
+                how_to_get(table()[name], "fetch them again"),
+            )
+        elif how == "in part":
+            yield Finding("note", f"fetched weights {name}: here in part", how_to_get(table()[name], "go on"))
 
 
 def _step() -> Iterator[Finding]:

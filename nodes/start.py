@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ModelError
+from nodes.families import stages_of
 from nodes.runtime import PARENT, Lifeline, Orphaned, Stage, run_stage
 from streaming.clock import Clock
 from streaming.config import Config, kind_of_node
@@ -84,31 +85,17 @@ def capture(tools: Tools) -> Counters:
 
 
 def feature(tools: Tools) -> Counters:
-    from model.checkpoint import open_weights
-    from nodes.feature import FeatureStage
-
-    _set_threads(tools.config.nodes.feature.threads)
-    weights = open_weights(tools.config.model.checkpoint, tools.config.model.stand_in_salt)
-    return _in_line(tools, FeatureStage.from_config(tools.config, weights), ("snippets",), "features")
+    return _in_line(
+        tools, stages_of(tools.config).feature(tools.config, tools.memory), ("snippets",), "features"
+    )
 
 
 def model(tools: Tools) -> Counters:
-    from model.checkpoint import open_weights
-    from nodes.model import ModelStage
-
-    _set_threads(tools.config.nodes.model.threads)
-    weights = open_weights(tools.config.model.checkpoint, tools.config.model.stand_in_salt)
-    stage = ModelStage.from_config(tools.config, weights, tools.memory)
-    return _in_line(tools, stage, ("features",), "masks")
+    return _in_line(tools, stages_of(tools.config).model(tools.config, tools.memory), ("features",), "masks")
 
 
 def classification(tools: Tools) -> Counters:
-    from model.checkpoint import open_weights
-    from nodes.classification import ClassificationStage
-
-    _set_threads(tools.config.nodes.classification.threads)
-    weights = open_weights(tools.config.model.checkpoint, tools.config.model.stand_in_salt)
-    stage = ClassificationStage.from_config(tools.config, weights, tools.memory)
+    stage = stages_of(tools.config).classification(tools.config, tools.memory)
     return _in_line(tools, stage, ("masks",), "results")
 
 
@@ -160,13 +147,6 @@ def _in_line(tools: Tools, stage: Stage, links: tuple[str, ...], out: str | None
     if sender is not None:
         sender.close()
     return counters
-
-
-def _set_threads(threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
-    torch.set_num_interop_threads(1)
 
 
 def start(name: str, config: Config, parent: int | None = None, memory: Memory | None = None) -> int:
@@ -227,15 +207,15 @@ def _tidy_up_after_supervisor(config: Config) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def main() -> None:
-    """For a process of its own: `python -m nodes.start NAME SETTINGS.json MEMORY.json`."""
+def main(parent: int = PARENT) -> None:
+    """For a process of its own: `python -m nodes.start NAME SETTINGS.json MEMORY.json`. Does not return."""
     name, settings, remembered = sys.argv[1:4]
     config = Config.model_validate_json(Path(settings).read_bytes())
     memory = Memory.model_validate_json(Path(remembered).read_bytes())
     # Skip the interpreter's slow goodbye: everything that matters has been closed.
     code = 1
     try:
-        code = start(name, config, PARENT, memory)
+        code = start(name, config, parent, memory)
     except UserError as error:
         print(error, file=sys.stderr)
     finally:  # even when nobody reads standard error any more

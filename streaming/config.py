@@ -133,12 +133,15 @@ class SourceConfig(Section):
 
 
 class ModelConfig(Section):
-    """Which OV-AVSS, and which of its behaviours."""
+    """Which model, and which of its behaviours."""
 
     name: str = "tiny"
     """The preset that the other settings of the model come from: a file in configs/ that bears its name."""
+    family: choices.Family = "ov-avss"
+    """How it works: `ov-avss`, one network that was trained to see and hear together; `openavs`, several that
+    were not, joined by text (section `openavs`). They use only the sizes of pictures of what follows."""
     checkpoint: str | None = None
-    """The path of a file, `bundled:tiny`, or `stand-in` for weights without meaning."""
+    """The path of a file, `bundled:tiny`, `fetched:NAME`, or `stand-in` for weights without meaning."""
     stand_in_salt: int = 0
     """Which of the stand-in weights."""
     short_side: Annotated[int, Field(ge=64, le=2048)] = 360
@@ -220,6 +223,53 @@ class ModelConfig(Section):
     @property
     def resolved_anchor(self) -> choices.CropAnchor:
         return self.crop_anchor or ("centre" if self.behaviour == "paper" else "top-left")
+
+
+class OpenAvsRulesConfig(Section):
+    """When a noun that is heard and a region that is seen are one sounding object (docs/openavs.md)."""
+
+    mean_s: Annotated[float, Field(gt=0, le=60)] = 3.0
+    """What is heard is averaged over so many seconds: a dog barks, breathes and barks."""
+    person_on: Share = 0.25
+    """The score of a sound that makes a person who is seen sounding ..."""
+    other_on: Share = 0.10
+    """... and anything else."""
+    stay: Share = 0.7
+    """What sounded a moment ago needs this share of it, so that names do not flicker."""
+    person_area: Share = 0.02
+    """The least share of the picture that a person covers; specks of person are the commonest mistake ..."""
+    other_area: Share = 0.005
+    """... and anything else; a car drives away and still sounds."""
+    drop_db: Annotated[float, Field(ge=0, le=120)] = 15.0
+    """So many dB below the loudest snippet of late is silence, whatever it sounds like."""
+    loudest_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """How many seconds the loudest snippet is remembered for that."""
+    relatives: bool = False
+    """Whether a sound of an animal (or vehicle) that is not seen may mean the largest one that is."""
+    narration_speech: Share = 0.20
+    """Speech with at least this score ..."""
+    narration_music: Share = 0.15
+    """... over music with at least this ..."""
+    narration_singing: Share = 0.05
+    """... and singing below this is told over the picture: no person in it speaks."""
+
+
+class OpenAvsConfig(Section):
+    """The three steps of OpenAVS and who takes them, for models of the family `openavs`."""
+
+    audio_to_text: Literal["yamnet"] = "yamnet"
+    """Who says in text what is heard."""
+    prompt_translation: Literal["table"] = "table"
+    """Who says which things to look for then."""
+    text_to_mask: Literal["deeplab"] = "deeplab"
+    """Who finds them in the picture."""
+    yamnet: str | None = None
+    """The path of YAMNet's file; unless given, the one that was fetched."""
+    deeplab: str | None = None
+    """The path of DeepLab's file; unless given, the one that was fetched."""
+    table: str | None = None
+    """The path of a translation table; unless given, model/openavs/table.yaml."""
+    rules: OpenAvsRulesConfig = OpenAvsRulesConfig()
 
 
 class TracksConfig(Section):
@@ -499,6 +549,7 @@ class Config(Section):
     """Several sources that share one model: a list of sections, in each what is to be set as in `source`, an
     `id` and a `uri` at least."""
     model: ModelConfig = ModelConfig()
+    openavs: OpenAvsConfig = OpenAvsConfig()
     tracks: TracksConfig = TracksConfig()
     labels: LabelsConfig = LabelsConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()

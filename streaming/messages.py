@@ -62,6 +62,7 @@ Logits = Annotated[np.ndarray, Array("float16", (0, MAX_TRACKS), SIDE, SIDE)]
 
 LABEL = Record({"name": Text(), "p": Real()})
 MASK = Record({"size": Row(Whole(*SIDE), Whole(*SIDE)), "counts": Text(max_chars=1 << 20)})
+HEARD = Record({"name": Text(200), "p": Real()})
 SOUNDING_TRACK = Record({"id": Whole(), "sounding": Real()}, extra=Plain(3))
 CANDIDATE = Record({"sounding": Real()}, extra=Plain(3))
 RESULT_CANDIDATE = Record(
@@ -129,14 +130,15 @@ class Snippet(Message):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features(Message):
-    """A snippet prepared for the model (paper, 3.2): the resized frame and the embedding of its sound."""
+    """A snippet prepared for the model (paper, 3.2): its frame resized, its sound as an embedding or text."""
 
     image: Picture  # RGB at the model's short side
-    audio_embedding: Annotated[np.ndarray, Array("float32", (1, 65_536))]
+    audio_embedding: Annotated[np.ndarray, Array("float32", (0, 65_536))]  # empty where text takes its place
     frame_size: Size
     frame_t_ns: TimeNs
     has_audio: Truth
     audio_dbfs: Number
+    sounds: Annotated[list[dict[str, Any]], Many(HEARD, 1024)] = field(default_factory=list)  # surest first
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,6 +159,9 @@ class SoundingMasks(Message):
     window_fill: Count  # snippets of the window that are real, not repeated for warm-up
     candidate_logits: Logits = field(default_factory=lambda: np.zeros((0, 1, 1), np.float16))
     candidates: Annotated[list[dict[str, Any]], Many(CANDIDATE, MAX_TRACKS)] = field(default_factory=list)
+    offscreen_text: Annotated[str | None, Maybe(Text(200))] = (
+        None  # what is heard and not seen, if it is known
+    )
 
     def contradiction(self) -> str | None:
         if len(self.candidates) != len(self.candidate_logits):
@@ -186,6 +191,7 @@ class Result(Message):
     vocabulary_revision: Count
     # Seen, and held for silent; they have no names. None: they were not wanted.
     candidates: Annotated[list[dict[str, Any]] | None, Maybe(Many(RESULT_CANDIDATE, MAX_TRACKS))] = None
+    offscreen_text: Annotated[str | None, Maybe(Text(200))] = None  # what that sound is, if it is known
 
     def contradiction(self) -> str | None:
         for track in [*self.tracks, *(self.candidates or ())]:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal, Protocol
 
 from streaming.backoff import Backoff
 from streaming.clock import Clock
@@ -31,6 +31,37 @@ ADD_UP = (
 State = Literal["starting", "ready", "down", "done", "failed"]
 
 
+class Process(Protocol):
+    """A node's process, as far as a supervisor has to do with it; `subprocess.Popen` is one."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    @property
+    def stderr(self) -> IO[str] | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
+    def kill(self) -> None: ...
+
+
+Begin = Callable[[Sequence[str], int], Process]  # what starts a command line, given so many threads
+
+
+def begin(args: Sequence[str], threads: int) -> Process:
+    """Start a process the usual way."""
+    return subprocess.Popen(
+        args,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # Ctrl-C is for the supervisor, which ends the nodes in order
+        env={**os.environ, **environment(threads)},
+    )
+
+
 @dataclass
 class Node:
     """A node, over all the processes that it takes.
@@ -44,7 +75,7 @@ class Node:
     """
 
     name: str
-    process: subprocess.Popen[str] | None = None  # None: it runs elsewhere
+    process: Process | None = None  # None: it runs elsewhere
     state: State = "starting"
     incarnation: int = 1
     reason: str = ""
@@ -85,6 +116,7 @@ class Node:
         *,
         threads: int,
         say: Callable[[str], None],
+        begin: Begin = begin,
     ) -> None:
         """Start its process. What it has to know of its life so far lies in a file beside its settings: it
         may be more than a command line holds."""
@@ -93,15 +125,7 @@ class Node:
         remembered = settings.with_name(f"memory-{self.name}.json")
         remembered.write_text(memory.model_dump_json())
         remembered.chmod(0o600)
-        self.process = subprocess.Popen(
-            [*program, self.name, str(settings), str(remembered)],
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # Ctrl-C is for the supervisor, which ends the nodes in order
-            env={**os.environ, **environment(threads)},
-        )
+        self.process = begin([*program, self.name, str(settings), str(remembered)], threads)
         self.pid = self.process.pid
         self.reader = threading.Thread(target=self._read, args=(self.process, say), daemon=True)
         self.reader.start()
@@ -137,7 +161,7 @@ class Node:
             about |= {"pid": self.process.pid, "memory_mib": memory_mib(self.process.pid)}
         return about
 
-    def _read(self, process: subprocess.Popen[str], say: Callable[[str], None]) -> None:
+    def _read(self, process: Process, say: Callable[[str], None]) -> None:
         assert process.stderr is not None
         with process.stderr as lines:
             for line in lines:
@@ -158,7 +182,7 @@ def end_all(nodes: Sequence[Node], grace_s: float) -> None:
         node.told_all()
 
 
-def _wait(processes: list[subprocess.Popen[str]], timeout_s: float | None) -> None:
+def _wait(processes: list[Process], timeout_s: float | None) -> None:
     """Wait for all of them, together no longer than `timeout_s`."""
     deadline = None if timeout_s is None else Clock().monotonic_ns() + int(timeout_s * 1e9)
     for process in processes:

@@ -57,6 +57,8 @@ def result_line(result: Result, *, wall_ns: int, candidates: bool = False) -> st
         "latency_ms": rounded((wall_ns - result.emitted_ns) / 1e6, 3),
         "wall_time": iso_utc(wall_ns),
     }
+    if result.offscreen_text is not None:
+        line["offscreen_text"] = result.offscreen_text
     if candidates and result.candidates is not None:
         line["candidates"] = [_candidate(one) for one in result.candidates]
     return json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -82,7 +84,7 @@ class ResultsWriter:
         with _told_in_one_line(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = io.FileIO(self.path, "a+" if append else "w")
-            self._end = self._whole_lines_end()
+            self._end = whole_lines_end(self._file)
             self._file.truncate(self._end)
 
     def write(self, result: Result, *, wall_ns: int) -> None:
@@ -109,16 +111,18 @@ class ResultsWriter:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _whole_lines_end(self) -> int:
-        position = self._file.seek(0, os.SEEK_END)
-        while position:
-            start = max(0, position - 65_536)
-            self._file.seek(start)
-            newline = (self._file.read(position - start) or b"").rfind(b"\n")
-            if newline >= 0:
-                return start + newline + 1
-            position = start
-        return 0
+
+def whole_lines_end(file: io.FileIO) -> int:
+    """Where the last whole line of an open file ends; 0 where there is none."""
+    position = file.seek(0, os.SEEK_END)
+    while position:
+        start = max(0, position - 65_536)
+        file.seek(start)
+        newline = (file.read(position - start) or b"").rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        position = start
+    return 0
 
 
 def read_results(path: str | Path, *, newest_bytes: int | None = None) -> Iterator[dict[str, Any]]:
@@ -187,6 +191,7 @@ def result_of(line: dict[str, Any]) -> tuple[Result, int]:
         window_fill=line["window_fill"],
         vocabulary_revision=line["vocabulary_revision"],
         candidates=line.get("candidates"),
+        offscreen_text=line.get("offscreen_text"),
     )
     return result, wall_ns
 
@@ -271,7 +276,8 @@ LINE = {
     "latency_ms": float,
     "wall_time": str,
 }
-MAY_BE = {"candidates": [CANDIDATE]}  # keys of a line that are there only where they were asked for
+# Keys of a line that are there only where they were asked for, or where the model knows.
+MAY_BE = {"candidates": [CANDIDATE], "offscreen_text": str}
 
 
 def _check(value: Any, schema: Any, where: str, masks: bool = True) -> None:

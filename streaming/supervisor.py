@@ -39,7 +39,7 @@ from streaming.control import (
 from streaming.endings import death
 from streaming.errors import UserError
 from streaming.memory import Memory
-from streaming.node_process import PROGRAM, Node, end_all, told
+from streaming.node_process import PROGRAM, Begin, Node, begin, end_all, told
 from streaming.security import Security, make_socket_dir
 from streaming.sources.base import Place
 
@@ -99,7 +99,8 @@ class Supervisor:
     `watch` is called about ten times a second with the nodes, for a progress display; `say` is given each
     line for a person: what nodes write on their standard error, and what becomes of nodes. `lingers` is given
     the nodes' counters when all is over but the page, which stays for a while (`viewer.linger_s`). `program`
-    is what a node is started with, before its name and the files of its settings and its memory.
+    is what a node is started with, before its name and the files of its settings and its memory; `begin`
+    starts it.
     """
 
     def __init__(
@@ -111,10 +112,12 @@ class Supervisor:
         say: Callable[[str], None] = lambda line: None,
         lingers: Callable[[dict[str, dict[str, Any]]], None] = lambda counters: None,
         program: Sequence[str] = PROGRAM,
+        begin: Begin = begin,
     ) -> None:
         self.clock = clock
         self.nodes: dict[str, Node] = {}
-        self._watch, self._say, self._lingers, self._program = watch, say, lingers, program
+        self._watch, self._say, self._lingers = watch, say, lingers
+        self._program, self._begin = program, begin
         self._directory = make_socket_dir()
         self._settings = self._directory / "config.json"
         # For those who make a supervisor and never come to run it.
@@ -189,7 +192,14 @@ class Supervisor:
     def _start_process(self, node: Node) -> None:
         threads = self._settings_of(node.name).threads
         node.heard_ns = self.clock.monotonic_ns()
-        node.start(self._program, self._settings, self._memory_of(node), threads=threads, say=self._say)
+        node.start(
+            self._program,
+            self._settings,
+            self._memory_of(node),
+            threads=threads,
+            say=self._say,
+            begin=self._begin,
+        )
 
     def _settings_of(self, name: str) -> NodeConfig:
         return getattr(self.config.nodes, kind_of_node(name))
@@ -412,13 +422,13 @@ class Supervisor:
             if now_ns >= node.due_ns and self._knows_where_to_go_on(node):
                 node.succeeds_itself()
                 self._start_process(node)
-        elif node.process.poll() is not None:
+        elif (code := node.process.poll()) is not None:
             # Its last words may still be under way.
             for event in control.poll(0.2):
                 self._on_event(control, event)
             if not node.over:
                 node.told_all()
-                self._is_lost(node, f"{death(node.process.returncode)}{told(node.last_lines)}")
+                self._is_lost(node, f"{death(code)}{told(node.last_lines)}")
         elif self._hangs(control, node):
             node.kill()
             self._is_lost(node, f"said nothing for {self.config.supervision.hung_s:g} s and was killed")

@@ -32,8 +32,9 @@ LINKS = ("snippets", "features", "masks", "results", "previews", "control")
 
 @pytest.fixture(autouse=True)
 def as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty folder to work in; and signals as they were, which `run` takes over."""
+    """An empty folder to work in, and to fetch to; and signals as they were, which `run` takes over."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OV_AVSS_CACHE", str(tmp_path / "cache"))
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(one) for one in signals]
     yield
@@ -101,6 +102,9 @@ def test_every_command_has_help_that_tells_of_each_option(
         ("run --log-status 0", "argument --log-status: found '0', expected a number of seconds above 0"),
         ("evaluate", "the following arguments are required: --data"),
         ("train --set x=1", "the following arguments are required: --config"),
+        ("weights", "the following arguments are required: ACTION"),
+        ("weights fetch", "the following arguments are required: NAME"),
+        ("weights paint", "argument ACTION: invalid choice: 'paint'"),
         ("world --sprites here", "unrecognized arguments: here"),
     ],
 )
@@ -202,6 +206,8 @@ TYPED = [
     ("run --source rtsp:/x", "--source: source.uri: found rtsp:/x, expected one that begins with rtsp://"),
     ("run --source clip.mp4 --weights bundled:nope", "nope.safetensors: is missing; it comes with"),
     ("run --source clip.mp4 --weights folder", "folder: no such checkpoint. Get"),
+    ("run --source clip.mp4 --weights fetched:nope", "found 'nope', which is the name of no weights and of"),
+    ("run --source clip.mp4 --weights fetched:ov-avss-r50", "ov-avss-r50 is not here; get model_ov_avss_r50"),
     ("run --source clip.mp4 --config list.yaml", "list.yaml:1: found a list, expected sections"),
     ("run --source clip.mp4 --out binary", "binary: cannot be written (File exists); choose another --out"),
     ("run --source clip.mp4 --out /dev/null/x", "/dev/null/x: cannot be written (Not a directory); choose"),
@@ -233,6 +239,11 @@ TYPED = [
     ("train --config missing.yaml", "missing.yaml: cannot be read as a configuration: No such file"),
     ("train --config list.yaml", "list.yaml:1: found a list, expected sections"),
     ("train --config folder", "folder: cannot be read as a configuration: Is a directory"),
+    ("weights fetch ''", "command line: found empty text, expected a value"),
+    ("weights fetch yamnett", "found 'yamnett', which is the name of no weights and of no preset; close to"),
+    ("weights fetch ov-avss-r50", "ov-avss-r50 cannot be fetched; get model_ov_avss_r50.pth from the links"),
+    ("weights fetch yamnet --mirror x", "yamnet: mirror: found 'x', expected https://HOST or http://HOST"),
+    ("weights fetch yamnet --from missing", "--from missing: expected a folder"),
     ("bench --json folder", "folder: cannot be written (Is a directory); choose another file"),
     ("bench --json binary/x", "binary/x: cannot be written (File exists); choose another file"),
     ("bench --model nope", "model.name: found 'nope', expected one of r50, swinb, tiny"),

@@ -37,6 +37,8 @@ def test_a_document_without_a_place_for_them_is_told_of_before_anything_is_measu
     assert not (tmp_path / "bench.json").exists()
 
 
-@pytest.mark.parametrize(("page", "name"), [("performance.md", "bench"), ("reliability.md", "soak"), ("viewer.md", "viewer")])
+@pytest.mark.parametrize(
+    ("page", "name"), [("performance.md", "bench"), ("reliability.md", "soak"), ("viewer.md", "viewer")]
+)
 def test_the_pages_with_figures_have_a_place_for_them(page: str, name: str) -> None:
     check(ROOT / "docs" / page, name)

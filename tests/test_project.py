@@ -119,7 +119,7 @@ def test_configuration_passes_check(path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_presets_that_are_promised_are_there() -> None:
-    assert {path.stem for path in CONFIGS} >= {"demo", "replay", "r50", "swinb"}
+    assert {path.stem for path in CONFIGS} >= {"demo", "replay", "edge", "r50", "swinb"}
 
 
 @pytest.mark.parametrize("path", [*DOCS, *CONFIGS], ids=name_of)

@@ -16,7 +16,7 @@ from streaming.complaints import expected
 from streaming.config import PRESETS, Config, Section, load
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
-MODELS = ("tiny", "r50", "swinb")
+MODELS = ("tiny", "edge", "r50", "swinb")
 
 # Units are in the names of settings.
 UNITS = {
@@ -38,7 +38,7 @@ Settings come in layers, each over the one before:
 
 1. the defaults below;
 2. the preset of the model: [tiny](../configs/tiny.yaml) unless `--model` or `model.name` says
-   [r50](../configs/r50.yaml) or [swinb](../configs/swinb.yaml);
+   [edge](../configs/edge.yaml), [r50](../configs/r50.yaml) or [swinb](../configs/swinb.yaml);
 3. the file given with `--config`;
 4. the command line: `--set KEY=VALUE` for any key below, and options such as `--source` for the usual ones.
 

@@ -196,7 +196,7 @@ class Training:
             return {}
         from model.classifier import build_clip  # it takes seconds, and is seldom wanted
 
-        return clip_tensors(build_clip(self.config.model.clip), Path(given[-1]))
+        return clip_tensors(build_clip(self.config.model.clip), weights_path(given[-1]))
 
     def _join(self, done: Mapping[str, Path]) -> None:
         """All parts in one file."""

@@ -199,7 +199,7 @@ class LossConfig(Section):
 
 
 class InitialConfig(Section):
-    """Weights to begin with. `none`, written out, leaves them as they are drawn."""
+    """Weights to begin with: paths, or `fetched:NAME`. `none`, written out, leaves them as they are drawn."""
 
     mask2former: str | None = None
     """A Mask2Former with the same backbone: .pkl of detectron2, .pth or .safetensors; or `none`."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from model.checkpoint import weights_path
 from model.data.avsbench_ov import ANNOTATIONS, IMAGES, read_avsbench_ov
 from model.data.clips import ClipSet
 from model.data.files import read_json
@@ -134,9 +135,13 @@ def _path(given: str | None, key: str, what: str, context: Context) -> Path | No
         )
     if given == NONE:
         return None
-    if not Path(given).is_file():
+    try:
+        path = weights_path(given)
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}; or set it to `{NONE}` for random weights") from error
+    if not path.is_file():
         raise ModelError(
             f"{where}: {given}: no such file; fetch {what} (docs/training.md says where), "
             f"or set it to `{NONE}` for random weights"
         )
-    return Path(given)
+    return path

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
 import model.health
+from model.depot.table import table
 from model.errors import ModelError
 from nodes.doctor import model as model_checks
 from streaming.doctor.findings import Finding
@@ -39,6 +41,25 @@ def test_weights_that_are_not_whole_are_not_run(monkeypatch: pytest.MonkeyPatch)
     last = findings()[-1]
     assert (last.mark, last.fact) == ("problem", "tiny.safetensors: other bytes")
     assert "git checkout" in last.mend
+
+
+def test_it_tells_which_weights_were_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OV_AVSS_CACHE", str(tmp_path))
+    for name in (
+        "clap/630k-audioset-best.pt",
+        "deeplab/deeplabv3_mnv2_pascal_quant.tflite",
+        "vggish/vggish-10086976.pth.part",
+    ):
+        (tmp_path / "weights" / name).parent.mkdir(parents=True)
+        (tmp_path / "weights" / name).write_bytes(b"x")
+    told = {one.fact: one for one in findings() if one.fact.startswith("fetched weights")}
+    count = len(table()) - 1
+    assert f"fetched weights in {tmp_path}/weights: clap; {count} more in `weights list`" in told
+    damaged = told["fetched weights deeplab: of the wrong size"]
+    assert (damaged.mark, damaged.mend) == (
+        "note", "fetch them again: python run_pipeline.py weights fetch deeplab"
+    )  # fmt: skip
+    assert told["fetched weights vggish: here in part"].mend.endswith("weights fetch vggish")
 
 
 def test_a_gpu_that_torch_cannot_use_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,67 @@
+"""How a fetch goes, for people: a bar on a terminal, a line for each tenth where there is none."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from model.depot.words import size
+
+TENTHS = 10
+
+
+class Teller:
+    """The `Watch` of the command, on standard error."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._row: TaskID | None = None
+        self._name, self._total, self._told = "", None, 0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def begin(self, name: str, total: int | None) -> None:
+        if self._row is not None:
+            self._bar.remove_task(self._row)
+        self._row = self._bar.add_task(name, total=total)
+        self._name, self._total, self._told = name, total, -1
+
+    def at(self, done: int) -> None:
+        if self._row is not None:
+            self._bar.update(self._row, completed=done)
+        if self._console.is_terminal:
+            return
+        tenth = done * TENTHS // self._total if self._total else done >> 26  # or each 64 MiB
+        if tenth > self._told:
+            self._told = tenth
+            self.say(f"{self._name}: {size(done)}" + (f" of {size(self._total)}" if self._total else ""))
+
+    def say(self, line: str) -> None:
+        self._console.print(line, markup=False)

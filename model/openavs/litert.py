@@ -1,0 +1,67 @@
+"""Opening a network for LiteRT, the runtime of TensorFlow Lite's files; what is missing is told in a line."""
+
+from __future__ import annotations
+
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.errors import ModelError
+
+INSTALL = (
+    "LiteRT is not installed; install it: pip install 'ov-avss-live[edge]' (or pip install -e '.[edge]')"
+)
+
+
+def require_litert() -> None:
+    """Raises `ModelError` that says what to install."""
+    if find_spec("ai_edge_litert") is None:
+        raise ModelError(INSTALL)
+
+
+class Network:
+    """One input, one output.
+
+    Raises:
+        ModelError: LiteRT is not installed, or the file is not a network of the expected input.
+    """
+
+    def __init__(self, path: Path, input_shape: tuple[int, ...], threads: int = 1) -> None:
+        require_litert()
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            self._net: Any = Interpreter(str(path), num_threads=threads)
+            self._net.allocate_tensors()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"{path}: not a TensorFlow Lite network ({str(error).splitlines()[0]})"
+            ) from error
+        (given, *more), (made, *_) = self._net.get_input_details(), self._net.get_output_details()
+        if more or tuple(given["shape"]) != input_shape:
+            shape = tuple(given["shape"].tolist())
+            raise ModelError(f"{path}: found a network for inputs of {shape}, expected {input_shape}")
+        self._input, self._output = given["index"], made["index"]
+        self.output_shape = tuple(made["shape"].tolist())
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        self._net.set_tensor(self._input, x)
+        self._net.invoke()
+        return self._net.get_tensor(self._output)
+
+
+def labels_in(path: Path) -> list[str]:
+    """The names of a network's classes: its metadata is a zip archive at its end.
+
+    Raises:
+        ModelError: there is none.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            (name, *_) = archive.namelist()
+            return archive.read(name).decode("utf-8").splitlines()
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path}: holds no names of its classes, expected a file with metadata") from error
