@@ -199,7 +199,7 @@ TYPED = [
     ("check empty.yaml --set a.b.c.d=1", "--set: a: no such key; expected one of source, sources"),
     ("check empty.yaml --set viewer.port=99999999", "found 99999999, expected a whole number from 0 to"),
     ("check empty.yaml --set vocabulary.words=binary.yaml", "binary.yaml: not a text file in UTF-8; give a"),
-    ("check empty.yaml --set model.name=../../x", "model.name: found '../../x', expected one of r50, swinb"),
+    ("check empty.yaml --set model.name=../../x", "model.name: found '../../x', expected one of edge, r50, swinb"),
     ("run --source ''", "--source: found empty text, expected a value (is a variable of the shell not set?)"),
     ("run --source clip.mp4 --out=", "--out: found empty text, expected a value"),
     ("run --source clip.mp4 --vocabulary ' '", "--vocabulary: found empty text, expected a value"),
@@ -234,7 +234,7 @@ TYPED = [
     ("evaluate --data missing", "missing"),
     ("evaluate --data binary", "binary"),
     ("evaluate --data folder --clips 0", "--clips: found 0, expected 1 or more"),
-    ("evaluate --data folder --model nope", "model.name: found 'nope', expected one of r50, swinb, tiny"),
+    ("evaluate --data folder --model nope", "model.name: found 'nope', expected one of edge, r50, swinb, tiny"),
     ("evaluate --data folder --weights missing.pth", "missing.pth: no such checkpoint. Get"),
     ("train --config missing.yaml", "missing.yaml: cannot be read as a configuration: No such file"),
     ("train --config list.yaml", "list.yaml:1: found a list, expected sections"),
@@ -246,7 +246,7 @@ TYPED = [
     ("weights fetch yamnet --from missing", "--from missing: expected a folder"),
     ("bench --json folder", "folder: cannot be written (Is a directory); choose another file"),
     ("bench --json binary/x", "binary/x: cannot be written (File exists); choose another file"),
-    ("bench --model nope", "model.name: found 'nope', expected one of r50, swinb, tiny"),
+    ("bench --model nope", "model.name: found 'nope', expected one of edge, r50, swinb, tiny"),
 ]  # fmt: skip
 
 
@@ -350,7 +350,7 @@ WELL = "run --source clip.mp4 --weights stand-in --vocabulary dog --out out"
         ("run --source clip.mp4 --weights .", ".: no such checkpoint."),
         (f"{WELL} --vocabulary ','", "vocabulary: entry 1: found an empty word"),
         (f"{WELL} --vocabulary missing.yaml", "missing.yaml: cannot be read"),
-        (f"{WELL} --model r5", "--model: model.name: found 'r5', expected one of r50, swinb, tiny"),
+        (f"{WELL} --model r5", "--model: model.name: found 'r5', expected one of edge, r50, swinb, tiny"),
         (f"{WELL} --config missing.yaml", "missing.yaml: cannot be read as a configuration"),
         (f"{WELL} --set source.hop_s=0.3", "--set: source.hop_s: found 0.3, expected one of 1.0, 0.5"),
         (f"{WELL} --set links.control=tcp://0.0.0.0:7100", "others can reach this address, so it needs keys"),
