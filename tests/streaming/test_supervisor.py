@@ -449,7 +449,12 @@ def test_who_looks_on_and_always_dies_is_given_up_and_the_run_goes_on(
     run_of: Callable[..., Run], kind: str
 ) -> None:
     run = run_of("supervision.deaths=2", capture="waits", recorder="finishes", viewer=kind)
-    run.on_watch = once(lambda nodes: nodes["viewer"].state == "failed", run.supervisor.stop)
+    run.on_watch = once(
+        lambda nodes: (
+            nodes["viewer"].state == "failed" and all(node.state != "starting" for node in nodes.values())
+        ),
+        run.supervisor.stop,
+    )
     assert run.to_the_end()["capture"] == {"told": "to stop"}
     assert run.said[-1].startswith("the viewer node died 2 times; at last it ")
     assert run.said[-1].endswith("; the run goes on without it")
