@@ -246,7 +246,12 @@ def test_a_part_of_something_else_is_found_out(server: Server, capsys: pytest.Ca
 def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(table: Path, server: Server) -> None:
     server.manners = [stall(HALF)]
     process = subprocess.Popen(
-        program(table, "fetch", "ears"), env=environment(), stderr=subprocess.PIPE, text=True
+        program(table, "fetch", "ears"),
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has Ctrl-C ignored, and so have its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert server.stalled.wait(FOREVER_S)
