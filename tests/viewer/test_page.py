@@ -82,8 +82,11 @@ def test_masks_do_not_trail_what_moves(path: Any, serve: Any, visit: Any) -> Non
     opened = visit(stand_in)
     opened.until("window.ovavss.frames('front').length > 280", 30)
     frames = opened.frames("front")
+    # Where a machine pauses and the next result is late, the last velocity is all there is to go by.
+    on_time = [frame for frame in frames if frame["age_s"] is not None and frame["age_s"] < 0.02]
+    assert len(on_time) > 0.9 * len(frames[25:])
     off = {}
-    for frame in frames:
+    for frame in on_time:
         for track in frame["tracks"]:
             if track["id"] == 1:
                 x, y = scene.centre(frame["t_s"])
