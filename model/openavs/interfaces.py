@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,10 @@ class PromptTranslation(Protocol):
 
     def offscreen_text(self, sounds: Sounds) -> str | None:
         """The surest sound in words, for when its source is not in the picture; None: none is sure."""
+        ...
+
+    def stats(self) -> dict[str, Any]:
+        """What there is to be told of it among a node's counters."""
         ...
 
 

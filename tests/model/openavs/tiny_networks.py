@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers as tf
+from tokenizers.pre_tokenizers import ByteLevel
 
 
 def word_pieces(folder: Path) -> Any:
@@ -91,3 +92,52 @@ def sam2(folder: Path) -> Path:
 
 def noise(h: int, w: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (h, w, 3), np.uint8)
+
+
+def byte_pieces(special: list[str]) -> dict[str, int]:
+    """A vocabulary of GPT-2's kind that spells every word, after the special tokens."""
+    pieces = [*special, *sorted(ByteLevel.alphabet())]
+    return {piece: number for number, piece in enumerate(pieces)}
+
+
+def clap(folder: Path) -> Path:
+    torch.manual_seed(0)
+    vocab = byte_pieces(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    config = tf.ClapConfig(
+        text_config={
+            "vocab_size": len(vocab), "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "intermediate_size": 16, "projection_dim": 16, "max_position_embeddings": 130,
+        },
+        audio_config={
+            "spec_size": 64, "num_mel_bins": 16, "patch_embeds_hidden_size": 8, "depths": [1, 1],
+            "num_attention_heads": [1, 1], "window_size": 4, "hidden_size": 16, "num_hidden_layers": 2,
+            "projection_dim": 16,
+        },
+        projection_dim=16,
+    )  # fmt: skip
+    tf.ClapModel(config).save_pretrained(folder)
+    tokenizer = tf.RobertaTokenizer(vocab=vocab, merges=[], model_max_length=128)
+    sound = tf.ClapFeatureExtractor(
+        feature_size=16, hop_length=1920, max_length_s=10, padding="repeatpad", truncation="rand_trunc"
+    )
+    tf.ClapProcessor(sound, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def captioner(folder: Path) -> Path:
+    torch.manual_seed(0)
+    special = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|translate|>"]
+    special += ["<|notimestamps|>", "<|startofprev|>", "<|nospeech|>", "<|startoflm|>"]
+    vocab = byte_pieces(special)
+    tokenizer = tf.WhisperTokenizer(vocab=vocab, merges=[], language="en", task="transcribe")
+    tokenizer.add_special_tokens({"additional_special_tokens": special[1:]})
+    config = tf.WhisperConfig(
+        vocab_size=len(tokenizer), num_mel_bins=16, d_model=16, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16,
+        max_target_positions=96, pad_token_id=0, bos_token_id=0, eos_token_id=0, decoder_start_token_id=1,
+        begin_suppress_tokens=None, suppress_tokens=None,
+    )  # fmt: skip
+    tf.WhisperForConditionalGeneration(config).save_pretrained(folder)
+    sound = tf.WhisperFeatureExtractor(feature_size=16)
+    tf.WhisperProcessor(sound, tokenizer).save_pretrained(folder)
+    return folder
