@@ -19,6 +19,7 @@ class Rules:
     """Scores and areas are shares from 0 to 1."""
 
     mean_s: float = 3.0  # what is heard is averaged over so long: a dog barks, breathes and barks
+    # These two on YAMNet's scale; scales.py has others.
     person_on: float = 0.25  # speech is tagged where there is none more often than an animal is
     other_on: float = 0.10
     stay: float = 0.7  # what sounded a moment ago needs this share of a threshold: names do not flicker

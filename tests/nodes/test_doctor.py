@@ -46,7 +46,7 @@ def test_weights_that_are_not_whole_are_not_run(monkeypatch: pytest.MonkeyPatch)
 def test_it_tells_which_weights_were_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OV_AVSS_CACHE", str(tmp_path))
     for name in (
-        "clap/630k-audioset-best.pt",
+        "mask2former-r50/model_final_3c8ec9.pkl",
         "deeplab/deeplabv3_mnv2_pascal_quant.tflite",
         "vggish/vggish-10086976.pth.part",
     ):
@@ -54,7 +54,7 @@ def test_it_tells_which_weights_were_fetched(tmp_path: Path, monkeypatch: pytest
         (tmp_path / "weights" / name).write_bytes(b"x")
     told = {one.fact: one for one in findings() if one.fact.startswith("fetched weights")}
     count = len(table()) - 1
-    assert f"fetched weights in {tmp_path}/weights: clap; {count} more in `weights list`" in told
+    assert f"fetched weights in {tmp_path}/weights: mask2former-r50; {count} more in `weights list`" in told
     damaged = told["fetched weights deeplab: of the wrong size"]
     assert (damaged.mark, damaged.mend) == (
         "note", "fetch them again: python run_pipeline.py weights fetch deeplab"
