@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import model.health
+import nodes.doctor
 from model.depot.table import table
 from model.errors import ModelError
 from nodes.doctor import model as model_checks
@@ -41,6 +42,14 @@ def test_weights_that_are_not_whole_are_not_run(monkeypatch: pytest.MonkeyPatch)
     last = findings()[-1]
     assert (last.mark, last.fact) == ("problem", "tiny.safetensors: other bytes")
     assert "git checkout" in last.mend
+
+
+def test_it_tells_which_extras_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes.doctor, "find_spec", lambda name: name if name == "ai_edge_litert" else None)
+    (told,) = [one for one in findings() if one.fact.startswith("extras")]
+    assert told.mark == "ok"
+    assert "openavs (transformers is not installed)" in told.fact
+    assert "edge (ai-edge-litert is not" not in told.fact
 
 
 def test_it_tells_which_weights_were_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
