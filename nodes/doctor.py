@@ -21,7 +21,7 @@ PACKAGES = {
     "scipy.optimize": "scipy",
     "PIL.Image": "pillow",
 }
-# What presets of OpenAVS need besides, by extra: what is imported, and what it is called where packages come from.
+# What presets of OpenAVS need besides, by extra: what is imported, and its name where packages come from.
 EXTRAS = {"edge": ("ai_edge_litert", "ai-edge-litert"), "openavs": ("transformers", "transformers")}
 A_PAIR = (
     "torch and torchvision come from different builds; install both from the same place, "
