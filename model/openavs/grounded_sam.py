@@ -61,6 +61,7 @@ class GroundedSam:
     @torch.inference_mode()
     def regions(self, image: NDArray[np.uint8], nouns: Collection[str]) -> dict[str, Region]:
         """A picture (H, W, 3), RGB -> the first `MOST_NOUNS` of nouns that are in it."""
+        image = image.copy()  # what comes over a link is read-only, which torch cannot take
         boxes = {noun: self.boxes(image, noun) for noun in list(nouns)[:MOST_NOUNS]}
         there = {noun: found for noun, found in boxes.items() if len(found)}
         if not there:
