@@ -42,7 +42,11 @@ def parser() -> argparse.ArgumentParser:
 
     run = command("run", "Run the pipeline over a source and write results.jsonl and annotated.mp4.")
     _live(run)
-    run.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), edge, r50 or swinb")
+    run.add_argument(
+        "--model",
+        metavar="NAME",
+        help="preset of a model: tiny (default), edge, openavs, sam4avs, r50 or swinb",
+    )
     run.add_argument(
         "--weights",
         metavar="PATH",
@@ -72,7 +76,9 @@ def parser() -> argparse.ArgumentParser:
         "--pace", choices=("asap", "realtime"), help="as fast as possible (default), or as it came"
     )
     replay.add_argument(
-        "--model", metavar="NAME", help="preset of a model: tiny (default), edge, r50 or swinb"
+        "--model",
+        metavar="NAME",
+        help="preset of a model: tiny (default), edge, openavs, sam4avs, r50 or swinb",
     )
     replay.add_argument("--weights", metavar="PATH", help="a checkpoint, or 'stand-in' to try without one")
     replay.add_argument("--vocabulary", metavar="WORDS", help="what to look for, as for `run`")
@@ -440,8 +446,7 @@ def require_model(config: Config) -> None:
 
     if config.model.checkpoint is not None:
         raise UserError(
-            f"--weights: model {config.model.name!r} takes no checkpoint; its files are openavs.yamnet and "
-            "openavs.deeplab"
+            f"--weights: model {config.model.name!r} takes no checkpoint; its weights are set under openavs"
         )
     try:
         require_providers(config)
