@@ -392,6 +392,8 @@ class OutputConfig(Section):
     candidates: Annotated[int, Field(ge=0, le=20)] | None = None
     """How many objects at most that are seen and held for silent are told beside those that sound; unless it
     is set, 10 to a page and none to anybody else."""
+    certainty: bool = False
+    """Whether each object has the key `certainty`: how sure its mask is of itself."""
     jpeg_quantiser: Annotated[int, Field(ge=2, le=31)] = 3
     """How coarse the pictures on their way there are; 2 is finest."""
     tape: str | None = None
