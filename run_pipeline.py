@@ -363,7 +363,9 @@ def pseudo_label(args: argparse.Namespace) -> int:
     if not Path(args.source).is_dir():
         raise UserError(f"--source: {args.source}: found no folder, expected one of videos")
     if config.source.hop_s != 1.0 or not config.output.certainty or not config.output.results:
-        raise UserError("pseudo-label needs source.hop_s=1.0, output.certainty and output.results as they are")
+        raise UserError(
+            "pseudo-label needs source.hop_s=1.0, output.certainty and output.results as they are"
+        )
     require_archive(config, None)
     require_model(config)
     words = words_of(config.vocabulary.words)

@@ -1,4 +1,4 @@
-"""The recordings of a folder as a set to train on: their seconds as the model was given them, and its results."""
+"""The recordings of a folder as a set to train on: its seconds as the model had them, and what it found."""
 
 from __future__ import annotations
 

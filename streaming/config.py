@@ -257,12 +257,12 @@ class OpenAvsRulesConfig(Section):
 class OpenAvsConfig(Section):
     """The three steps of OpenAVS and who takes them, for models of the family `openavs`."""
 
-    audio_to_text: Literal["yamnet"] = "yamnet"
-    """Who says in text what is heard."""
-    prompt_translation: Literal["table"] = "table"
-    """Who says which things to look for then."""
-    text_to_mask: Literal["deeplab"] = "deeplab"
-    """Who finds them in the picture."""
+    audio_to_text: Literal["yamnet", "lessons"] = "yamnet"
+    """Who says in text what is heard; `lessons`, what the bundled model was taught by tags alone."""
+    prompt_translation: Literal["table", "same"] = "table"
+    """Who says which things to look for then; `same`, those of the same names."""
+    text_to_mask: Literal["deeplab", "lessons"] = "deeplab"
+    """Who finds them in the picture; `lessons` as above."""
     yamnet: str | None = None
     """The path of YAMNet's file; unless given, the one that was fetched."""
     deeplab: str | None = None

@@ -106,7 +106,12 @@ def _believed(files: ClipFiles, filter_: Filter, categories: Categories, left: L
         not lost and (any_ or filter_.empty) for any_, lost in zip(claimed, unknown, strict=True)
     )
     tracks = [
-        replace(track, segmentations=[x if y else None for x, y in zip(track.segmentations, supervised)])
+        replace(
+            track,
+            segmentations=[
+                rle if known else None for rle, known in zip(track.segmentations, supervised, strict=True)
+            ],
+        )
         for track in tracks
     ]
     left.objects += sum(rle is not None for track in tracks for rle in track.segmentations)

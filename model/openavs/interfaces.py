@@ -6,7 +6,7 @@ step can be exchanged alone and nothing is trained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -42,7 +42,7 @@ class Prompts:
 class Region:
     """Where a noun is seen: a mask of picture size, and its share of the picture.
 
-    soft: how probable the noun is of each pixel, where the eyes can say; the mask is where it is above a half.
+    soft: how probable the noun is of each pixel, where the eyes can say; inside the mask, above a half.
     """
 
     mask: NDArray[np.bool_] = field(repr=False)  # (H, W)
@@ -63,6 +63,10 @@ class PromptTranslation(Protocol):
 
     def prompts(self, sounds: Sounds) -> Prompts:
         """What the sounds ask the eyes to look for."""
+        ...
+
+    def called(self, noun: str, vocabulary: Iterable[str]) -> str:
+        """What an object of a noun is called, in the words of the vocabulary where one means it."""
         ...
 
     def offscreen_text(self, sounds: Sounds) -> str | None:

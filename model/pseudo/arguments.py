@@ -10,7 +10,9 @@ SECONDS = (1, 60)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the sub-command."""
     parser.add_argument("--source", required=True, metavar="FOLDER", help="the videos, and folders of them")
-    parser.add_argument("--out", required=True, metavar="DATASET", help="where the set goes; it is gone on with")
+    parser.add_argument(
+        "--out", required=True, metavar="DATASET", help="where the set goes; it is gone on with"
+    )
     parser.add_argument(
         "--seconds", type=_seconds, default=5, metavar="N", help="length of a clip of the set (default: 5)"
     )

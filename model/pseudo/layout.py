@@ -1,10 +1,10 @@
 """Writes clips as AVSBench-OV lays them out, with a teacher's claims in the place of truth.
 
-    AVSBench-openvoc/train/JPEGImages/<uid>/<second>.jpg
-    AVSBench-openvoc/avsbench_ov_train_base.json       in the style of YTVIS; `confidence` with each annotation
-    AVSBench-semantic/{v1m,v2}/<uid>/audio.wav, labels_rgb/<second>.png, pseudo.json
-    AVSBench-semantic/metadata.csv, label2idx.json
-    pseudo.json                                        marks the set: its labels are no truth
+AVSBench-openvoc/train/JPEGImages/<uid>/<second>.jpg
+AVSBench-openvoc/avsbench_ov_train_base.json       in the style of YTVIS; `confidence` with each annotation
+AVSBench-semantic/{v1m,v2}/<uid>/audio.wav, labels_rgb/<second>.png, pseudo.json
+AVSBench-semantic/metadata.csv, label2idx.json
+pseudo.json                                        marks the set: its labels are no truth
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def label_maps(
 
 
 def write_index(root: Path, clips: Sequence[Sidecar], about: Mapping[str, Any], numbers: Numbers) -> None:
-    """Writes the files that speak of the whole set. `about`: what its labels are from. Raises `ModelError`."""
+    """Writes the files that speak of the whole set. `about`: whose claims they are. Raises `ModelError`."""
     ids = numbers.of(thing["name"] for clip in clips for thing in clip["things"])
     write_whole(numbers.path, json.dumps({"background": 0} | ids, indent=1))
     write_whole(root / IMAGES / ANNOTATIONS["train"], json.dumps(in_ytvis_style(clips, ids)))

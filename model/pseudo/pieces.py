@@ -1,4 +1,4 @@
-"""From the results of a run to clips of a set: which seconds belong together, and what was claimed in them."""
+"""From the results of a run to clips of a set: which seconds belong together, and what is claimed there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNNAMED = "object"
 
 
 def pieces(lines: Iterable[Line], seconds: int) -> Iterator[list[Line]]:
-    """Results in order, cut into rows of `seconds` that follow each other; the last of a stretch may be short.
+    """Results in order, cut into rows of `seconds` that follow each other; the last may be short.
 
     A second in which something was lost is left out, and what comes after it is another stretch: its sound
     and its picture may not belong together.
@@ -46,7 +46,7 @@ def uid_of(file: str, first: int) -> str:
 
 
 def category_of(label: str | None) -> str:
-    """A label as AVSBench writes categories, without the "_" that joins them: "vacuum cleaner" has a hyphen."""
+    """A label as AVSBench writes categories: "vacuum cleaner" has a hyphen; "_" joins several."""
     return re.sub(r"[\s_]+", "-", (label or "").strip().lower()).strip("-") or UNNAMED
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from model.masks import certainties, frame_masks
-from model.openavs.table import Table
+from model.openavs.interfaces import PromptTranslation
 from model.rle import box_and_area, encode_mask
 from model.vocabulary import Vocabulary
-from nodes.openavs.providers import table_of
+from nodes.openavs.providers import translation_of
 from nodes.vocabulary import first_vocabulary, replaced
 from streaming.config import Config
 from streaming.errors import UserError
@@ -28,7 +28,7 @@ class CallingStage:
 
     def __init__(
         self,
-        table: Table,
+        table: PromptTranslation,
         vocabulary: Vocabulary,
         *,
         offscreen_dbfs: float = -50.0,
@@ -43,7 +43,7 @@ class CallingStage:
     def from_config(cls, config: Config, memory: Memory | None = None) -> CallingStage:
         """With the vocabulary that was set last, if any was since the run began."""
         return cls(
-            table_of(config),
+            translation_of(config),
             first_vocabulary(config, memory),
             offscreen_dbfs=config.tracks.offscreen_dbfs,
             candidates=config.candidates > 0,

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from model.localiser import padded_size
-from model.openavs.deeplab import DeepLab
 from model.openavs.live import Heard, LiveOpenAvs, Step
 from model.openavs.rules import Rules
 from model.tracks import TrackOptions
 from nodes.model import IDS_OF_ONE
-from nodes.openavs.providers import table_of, weights_of
+from nodes.openavs.providers import eyes_of, translation_of
 from streaming.config import Config
 from streaming.errors import UserError
 from streaming.memory import Memory
@@ -60,8 +59,8 @@ class SeeingStage:
         incarnation = (memory or Memory()).incarnation
         return cls(
             LiveOpenAvs(
-                table_of(config),
-                DeepLab(weights_of(config)["deeplab"], config.nodes.model.threads),
+                translation_of(config),
+                eyes_of(config),
                 rules_of(config),
                 track_options(config),
                 first_id=1 + (incarnation - 1) * IDS_OF_ONE,
