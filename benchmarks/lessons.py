@@ -1,4 +1,4 @@
-"""Scores the teacher `lessons` (docs/openavs.md) on clips with known truth, as `evaluate` scores its students.
+"""Scores the teacher `lessons` (docs/openavs.md) on clips with known truth, as `evaluate` scores students.
 
     python -m benchmarks.lessons DATA [--clips N]
 
