@@ -22,10 +22,17 @@ PIECES = "pieces.json"  # beside a run's results: the clips that were made of th
 class Second(Protocol):
     """A second of a recording, as it was given to the model: `streaming.messages.Snippet`."""
 
-    generation: int
-    seq: int
-    frame: NDArray[np.uint8]
-    audio: NDArray[np.float32]
+    @property
+    def generation(self) -> int: ...
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def frame(self) -> NDArray[np.uint8]: ...  # (H, W, 3)
+
+    @property
+    def audio(self) -> NDArray[np.float32]: ...  # (16000,)
 
 
 def clips_of(

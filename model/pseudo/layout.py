@@ -46,7 +46,7 @@ class Numbers:
         self.path = root / LABELS
         self.ids = dict(read_categories(root).ids) if self.path.is_file() else dict(avsbench_ov.IDS)
 
-    def of(self, names: Iterable[str]) -> Mapping[str, int]:
+    def of(self, names: Iterable[str]) -> dict[str, int]:
         """All numbers, those of the names among them. Raises `ModelError` for more than a byte can hold."""
         if new := sorted(set(names) - set(self.ids)):
             first = max(self.ids.values()) + 1
