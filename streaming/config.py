@@ -283,12 +283,12 @@ class OpenAvsLlmConfig(Section):
 class OpenAvsConfig(Section):
     """The three steps of OpenAVS and who takes them, for models of the family `openavs`."""
 
-    audio_to_text: Literal["yamnet", "clap", "caption"] = "yamnet"
-    """Who says in text what is heard."""
+    audio_to_text: Literal["yamnet", "clap", "caption", "lessons"] = "yamnet"
+    """Who says in text what is heard; `lessons`, what the bundled model was taught by tags alone."""
     prompt_translation: Literal["table", "names", "llm"] = "table"
     """Who says which things to look for then; `names`: what is heard is the name of a thing."""
-    text_to_mask: Literal["deeplab", "grounded-sam"] = "deeplab"
-    """Who finds them in the picture."""
+    text_to_mask: Literal["deeplab", "grounded-sam", "lessons"] = "deeplab"
+    """Who finds them in the picture; `lessons` as above."""
     yamnet: str | None = None
     """The path of YAMNet's file; unless given, the one that was fetched."""
     clap: str | None = None
@@ -437,6 +437,8 @@ class OutputConfig(Section):
     candidates: Annotated[int, Field(ge=0, le=20)] | None = None
     """How many objects at most that are seen and held for silent are told beside those that sound; unless it
     is set, 10 to a page and none to anybody else."""
+    certainty: bool = False
+    """Whether each object has the key `certainty`: how sure its mask is of itself."""
     jpeg_quantiser: Annotated[int, Field(ge=2, le=31)] = 3
     """How coarse the pictures on their way there are; 2 is finest."""
     tape: str | None = None

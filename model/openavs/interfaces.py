@@ -43,10 +43,14 @@ class Prompts:
 
 @dataclass(frozen=True)
 class Region:
-    """Where a noun is seen: a mask of picture size, and its share of the picture."""
+    """Where a noun is seen: a mask of picture size, and its share of the picture.
+
+    soft: how probable the noun is of each pixel, where the eyes can say; inside the mask, above a half.
+    """
 
     mask: NDArray[np.bool_] = field(repr=False)  # (H, W)
     area: float
+    soft: NDArray[np.float32] | None = field(default=None, repr=False)  # (H, W)
 
 
 class AudioToText(Protocol):

@@ -161,12 +161,18 @@ class LiveOpenAvs:
 
 
 def region_logits(region: Region) -> NDArray[np.float32]:
-    """A mask (H, W) as logits at half the padded picture's size: by how much of each pixel it covers."""
+    """A mask (H, W) as logits at half the padded picture's size.
+
+    By how probable each pixel is, or where the eyes do not say, by how much of it the mask covers.
+    """
     h, w = region.mask.shape
     padded = np.zeros(padded_size((h, w)), np.float32)
-    padded[:h, :w] = region.mask
+    padded[:h, :w] = region.mask if region.soft is None else region.soft
     share = cv2.resize(padded, (padded.shape[1] // 2, padded.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    return np.asarray(CERTAIN * (2 * share - 1), np.float32)
+    if region.soft is None:
+        return np.asarray(CERTAIN * (2 * share - 1), np.float32)
+    share = np.clip(share, 1e-4, 1 - 1e-4)
+    return np.asarray(np.clip(np.log(share / (1 - share)), -CERTAIN, CERTAIN), np.float32)
 
 
 def stacked(masks: list[NDArray[np.float32]], shape: tuple[int, ...]) -> NDArray[np.float32]:

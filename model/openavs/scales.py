@@ -28,4 +28,5 @@ SCALES = {
     "yamnet": Scale(person_on=0.25, other_on=0.10, sure=0.10),
     "clap": Scale(person_on=0.20, other_on=0.20, sure=0.20),
     "caption": Scale(person_on=0.30, other_on=0.30, sure=0.30),
+    "lessons": Scale(person_on=0.50, other_on=0.50, sure=0.30),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from model.checkpoint import weights_path
 from model.depot import found
 from model.depot.shelf import named
 from model.errors import ModelError
@@ -16,9 +17,10 @@ from model.openavs.litert import require_litert
 from model.openavs.scales import SCALES, Scale
 from model.openavs.table import OWN, Table
 from model.vocabulary import Vocabulary
-from streaming.config import Config, OpenAvsConfig
+from streaming.config import Config, OpenAvsConfig, load
 
 FETCHED = "fetched:"
+LESSONS = "bundled:tiny"  # whose ears, backbone and alignment were taught by tags alone
 # The settings that name a provider's weights, and the set that is meant where nothing is given.
 OF_LITERT = {"yamnet": {"yamnet": "yamnet"}, "deeplab": {"deeplab": "deeplab"}}
 OF_TRANSFORMERS = {
@@ -35,6 +37,10 @@ def ears_of(config: Config) -> AudioToText:
         from model.openavs.yamnet import Yamnet
 
         return Yamnet(weights["yamnet"], config.nodes.feature.threads)
+    if o.audio_to_text == "lessons":
+        from model.openavs.lessons import LessonEars
+
+        return LessonEars(weights_path(LESSONS))
     from model.precision import device_of
 
     device, precision = device_of(config.model.device), config.model.precision
@@ -54,6 +60,12 @@ def eyes_of(config: Config) -> TextToMask:
         from model.openavs.deeplab import DeepLab
 
         return DeepLab(weights["deeplab"], config.nodes.model.threads)
+    if o.text_to_mask == "lessons":
+        from model.openavs.lessons import LessonSight
+        from model.options import LocaliserOptions
+
+        options = LocaliserOptions.of(load(model=LESSONS.removeprefix("bundled:")).model)
+        return LessonSight(weights_path(LESSONS), options)
     from model.openavs.grounded_sam import GroundedSam
     from model.precision import device_of
 
@@ -120,7 +132,7 @@ def weights_of(config: Config) -> dict[str, Path]:
         ModelError: one was not given and is not here.
     """
     o = config.openavs
-    known = OF_LITERT | OF_TRANSFORMERS
+    known = OF_LITERT | OF_TRANSFORMERS | {"lessons": {}}
     sets = known[o.audio_to_text] | known[o.text_to_mask]
     return {setting: _place(setting, getattr(o, setting), usual) for setting, usual in sets.items()}
 
