@@ -21,6 +21,7 @@ from streaming.errors import UserError
 from streaming.legible import legible
 
 if TYPE_CHECKING:
+    from streaming.archive.ledger import Entry
     from streaming.config import Config, LinksConfig
     from streaming.control import ControlClient
 
@@ -42,26 +43,13 @@ def parser() -> argparse.ArgumentParser:
 
     run = command("run", "Run the pipeline over a source and write results.jsonl and annotated.mp4.")
     _live(run)
-    run.add_argument("--model", metavar="NAME", help="preset of a model: tiny (default), edge, r50 or swinb")
-    run.add_argument(
-        "--weights",
-        metavar="PATH",
-        help="a checkpoint, or 'stand-in' to try without one (r50, swinb); tiny brings its own",
-    )
-    run.add_argument(
-        "--vocabulary", metavar="WORDS", help='what to look for: "dog, violin, train", or a YAML file'
-    )
+    _modelled(run)
     run.add_argument("--out", metavar="DIR", help="where results go (default: runs/latest)")
     run.add_argument(
         "--pace", choices=("asap", "realtime"), help="as fast as possible (default), or as it was recorded"
     )
     run.add_argument("--record", metavar="FILE", help="keep what comes in, to be played again by `replay`")
-    run.add_argument(
-        "--jobs", type=whole_number, metavar="N", help="of a folder, run over so many files at once"
-    )
-    run.add_argument(
-        "--retry-failed", action="store_true", help="of a folder, try again what failed the last time"
-    )
+    _by_the_folder(run)
     _told(run)
     _configurable(run)
 
@@ -72,7 +60,9 @@ def parser() -> argparse.ArgumentParser:
         "--pace", choices=("asap", "realtime"), help="as fast as possible (default), or as it came"
     )
     replay.add_argument(
-        "--model", metavar="NAME", help="preset of a model: tiny (default), edge, r50 or swinb"
+        "--model",
+        metavar="NAME",
+        help="preset of a model: tiny (default), edge, openavs, sam4avs, r50 or swinb",
     )
     replay.add_argument("--weights", metavar="PATH", help="a checkpoint, or 'stand-in' to try without one")
     replay.add_argument("--vocabulary", metavar="WORDS", help="what to look for, as for `run`")
@@ -127,6 +117,15 @@ def parser() -> argparse.ArgumentParser:
     from model.world.arguments import add_arguments
 
     add_arguments(command("world", "Make audio-visual clips with exact truth, in AVSBench-OV's layout."))
+
+    from model.pseudo.arguments import add_arguments as add_labelling
+
+    label = command("pseudo-label", "Make a set to train on of what a model finds in unlabelled videos.")
+    add_labelling(label)
+    _modelled(label)
+    _by_the_folder(label)
+    label.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    _configurable(label)
 
     from model.training.arguments import add_arguments as add_training
 
@@ -192,6 +191,31 @@ def _live(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--microphone", metavar="NAME", help="heard with a webcam: default, an index or a name, or none"
+    )
+
+
+def _modelled(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model",
+        metavar="NAME",
+        help="preset of a model: tiny (default), edge, openavs, sam4avs, r50 or swinb",
+    )
+    command.add_argument(
+        "--weights",
+        metavar="PATH",
+        help="a checkpoint, or 'stand-in' to try without one (r50, swinb); tiny brings its own",
+    )
+    command.add_argument(
+        "--vocabulary", metavar="WORDS", help='what to look for: "dog, violin, train", or a YAML file'
+    )
+
+
+def _by_the_folder(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--jobs", type=whole_number, metavar="N", help="of a folder, run over so many files at once"
+    )
+    command.add_argument(
+        "--retry-failed", action="store_true", help="of a folder, try again what failed the last time"
     )
 
 
@@ -276,12 +300,20 @@ def whole_run(args: argparse.Namespace, more: Mapping[tuple[str, ...], Any]) -> 
 
 def archived(config: Config, args: argparse.Namespace, words: tuple[str, ...]) -> int:
     """A run over every recording of a folder; the exit code. Raises `UserError`."""
-    from streaming.archive.archive import Archive, jobs_of, require_archive
+    from streaming.archive.archive import require_archive
+
+    require_archive(config, args.log_status)
+    return all_of_a_folder(config, args, words)[0]
+
+
+def all_of_a_folder(
+    config: Config, args: argparse.Namespace, words: tuple[str, ...]
+) -> tuple[int, list[Entry]]:
+    """The runs over a folder's recordings: the exit code, and what became of each. Raises `UserError`."""
+    from streaming.archive.archive import Archive, jobs_of
     from streaming.archive.ledger import Ledger
     from streaming.archive.table import table, write_csv
     from streaming.console import print_table
-
-    require_archive(config, args.log_status)
 
     def say(line: str) -> None:
         if not args.quiet:
@@ -309,7 +341,52 @@ def archived(config: Config, args: argparse.Namespace, words: tuple[str, ...]) -
             print(line, flush=True)
     if failed:
         complain(UserError(f"{failed} of {len(entries)} files failed; --retry-failed tries them again"))
-    return 130 if stopped else int(failed > 0)
+    return (130 if stopped else int(failed > 0)), entries
+
+
+def pseudo_label(args: argparse.Namespace) -> int:
+    """Runs over a folder, and makes a set of what was found; the exit code. Raises `UserError`."""
+    from model.errors import ModelError
+    from model.pseudo.label import counted
+    from nodes.pseudo import labelled
+    from streaming.archive.archive import require_archive
+    from streaming.console import whoever_listens
+
+    root = Path(args.out)
+    given = {
+        ("source", "uri"): args.source,
+        ("source", "hop_s"): 1.0,
+        ("model", "name"): args.model,
+        ("model", "checkpoint"): args.weights,
+        ("output", "dir"): str(root / "runs"),
+        ("output", "annotated"): False,
+        ("output", "certainty"): True,
+        ("vocabulary", "words"): args.vocabulary,
+    }
+    config = configured(args, given, args.model)
+    if not Path(args.source).is_dir():
+        raise UserError(f"--source: {args.source}: found no folder, expected one of videos")
+    if config.source.hop_s != 1.0 or not config.output.certainty or not config.output.results:
+        raise UserError(
+            "pseudo-label needs source.hop_s=1.0, output.certainty and output.results as they are"
+        )
+    require_archive(config, None)
+    require_model(config)
+    words = words_of(config.vocabulary.words)
+    with whoever_listens():
+        code, entries = all_of_a_folder(config, args, words)
+        if code == 130:
+            return code
+        done = [entry.file for entry in entries if entry.state == "done"]
+        try:
+            clips, failures = labelled(config, root, done, args.seconds, what_runs(config))
+        except ModelError as error:
+            raise UserError(str(error)) from error
+    for line in failures:
+        complain(UserError(line))
+    if not args.quiet:
+        print(f"{root}: {counted(clips)}", flush=True)
+    return max(code, int(bool(failures)))
 
 
 def supervised(config: Config, *, quiet: bool, status_s: float | None) -> int:
@@ -440,8 +517,7 @@ def require_model(config: Config) -> None:
 
     if config.model.checkpoint is not None:
         raise UserError(
-            f"--weights: model {config.model.name!r} takes no checkpoint; its files are openavs.yamnet and "
-            "openavs.deeplab"
+            f"--weights: model {config.model.name!r} takes no checkpoint; its weights are set under openavs"
         )
     try:
         require_providers(config)
@@ -709,6 +785,7 @@ COMMANDS = {
     "keys": keys,
     "doctor": doctor,
     "world": world,
+    "pseudo-label": pseudo_label,
     "train": train,
     "evaluate": evaluate,
     "weights": weights,

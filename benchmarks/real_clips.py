@@ -201,7 +201,7 @@ def read_clips(path: Path, table: Table, kept: Mapping[str, Any], known: frozens
 
 def observed(path: Path, config: Any) -> dict[str, Any]:
     """Level, sounds and areas of every second of every clip, by the preset's own networks."""
-    from model.openavs.deeplab import DeepLab
+    from model.openavs.deeplab import NOUNS, DeepLab
     from nodes.capture import open_source
     from nodes.openavs.hearing import HearingStage
     from nodes.openavs.providers import weights_of
@@ -217,7 +217,8 @@ def observed(path: Path, config: Any) -> dict[str, Any]:
         rows = kept.setdefault(entry["file"], [])
         for message in open_source(one, Clock()):
             for features in ears.process(message) if isinstance(message, Snippet) else ():
-                areas = {noun: round(region.area, 5) for noun, region in eyes.regions(features.image).items()}
+                seen = eyes.regions(features.image, NOUNS)
+                areas = {noun: round(region.area, 5) for noun, region in seen.items()}
                 sounds = {sound["name"]: sound["p"] for sound in features.sounds}
                 rows.append((round(features.t_ns / NS), features.audio_dbfs, sounds, areas))
         print(f"{entry['file']}: {len(rows)} s", file=sys.stderr)
@@ -301,10 +302,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             if args.keep:
                 args.keep.parent.mkdir(parents=True, exist_ok=True)
                 args.keep.write_text(json.dumps(kept), encoding="utf-8")
-        from model.openavs.deeplab import DeepLab
+        from model.openavs.deeplab import NOUNS
 
         table = table_of(config)
-        known = DeepLab.nouns & table.entries.nouns.keys()
+        known = frozenset(NOUNS) & table.entries.nouns.keys()
         clips = read_clips(args.clips, table, kept, known)
         lines = report(clips, Scorer(clips, table), rules_of(config))
     except (ModelError, UserError) as error:

@@ -34,6 +34,13 @@ def frame_logits(logits: np.ndarray, padded: Size, image: Size, frame: Size) -> 
     return upsampled(whole, frame).numpy()
 
 
+def certainties(logits: np.ndarray) -> list[float]:
+    """Of mask logits (N, h, w), how sure each mask is of itself: its mean probability inside; 0 of none."""
+    soft = torch.from_numpy(logits.astype(np.float32)).flatten(1).sigmoid()
+    inside = (soft > 0.5).float()
+    return ((soft * inside).sum(1) / inside.sum(1).clamp(min=1)).tolist()
+
+
 def upsampled(x: Tensor, size: Size) -> Tensor:
     """(..., h, w) to (..., H, W), bilinear."""
     if not x.numel():

@@ -16,7 +16,7 @@ import numpy as np
 from model.checkpoint import Weights
 from model.classifier import OpenVocabularyClassifier
 from model.labels import LabelOptions
-from model.masks import frame_masks, soft_masks
+from model.masks import certainties, frame_masks, soft_masks
 from model.naming import PAIR_THRESHOLD, Namer, published_choice
 from model.options import ClassifierOptions, Selection
 from model.precision import device_of
@@ -43,12 +43,13 @@ class ClassificationStage:
         top_k: int = 5,
         offscreen_dbfs: float = -50.0,
         candidates: bool = False,
+        certainty: bool = False,
     ) -> None:
         self.namer = Namer(classifier, vocabulary.words, labels=labels, options=options)
         self.cache = self.namer.cache
         self.vocabulary = vocabulary
         self.options, self.selection, self.top_k = options, selection, top_k
-        self.offscreen_dbfs, self.candidates = offscreen_dbfs, candidates
+        self.offscreen_dbfs, self.candidates, self.certainty = offscreen_dbfs, candidates, certainty
         self.count = 0
 
     @classmethod
@@ -78,6 +79,7 @@ class ClassificationStage:
             top_k=config.labels.top_k,
             offscreen_dbfs=config.tracks.offscreen_dbfs,
             candidates=config.candidates > 0,
+            certainty=config.output.certainty,
         )
 
     def use(self, vocabulary: Vocabulary) -> None:
@@ -129,7 +131,8 @@ class ClassificationStage:
         named = []
         # Every pair above the threshold has to take part in the published choice, whatever is reported.
         most = self.top_k if self.selection == "sounding" else max(self.top_k, int(1 / PAIR_THRESHOLD))
-        for track, mask in zip(message.tracks, masks, strict=True):
+        sure = [{"certainty": one} if self.certainty else {} for one in certainties(message.mask_logits)]
+        for track, mask, more in zip(message.tracks, masks, sure, strict=True):
             labels = self.namer.labels(message.source, track["id"], most)
             rle = encode_mask(mask)
             box, area = box_and_area(rle)
@@ -143,6 +146,7 @@ class ClassificationStage:
                         "mask": rle,
                         "box": box,
                         "area": area,
+                        **more,
                     }
                 )
         chosen = named if self.selection == "sounding" else best_pairs(named)

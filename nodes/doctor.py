@@ -6,10 +6,11 @@ For `run_pipeline.py doctor`, which calls it in a process of its own. Nothing is
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from time import perf_counter
 
 from streaming.doctor.findings import Finding
-from streaming.doctor.packages import loaded
+from streaming.doctor.packages import loaded, version_of
 
 PACKAGES = {
     "torch": "torch",
@@ -20,6 +21,8 @@ PACKAGES = {
     "scipy.optimize": "scipy",
     "PIL.Image": "pillow",
 }
+# What presets of OpenAVS need besides, by extra: what is imported, and its name where packages come from.
+EXTRAS = {"edge": ("ai_edge_litert", "ai-edge-litert"), "openavs": ("transformers", "transformers")}
 A_PAIR = (
     "torch and torchvision come from different builds; install both from the same place, "
     "or go back to the tested pair: make clean, make demo"
@@ -39,6 +42,7 @@ def model() -> Iterator[Finding | str]:
     if broken:
         yield Finding("problem", "no model can be run without these packages")
         return
+    yield _extras()
     yield "looking for devices"
     yield from _devices()
     yield from _fetched()
@@ -50,6 +54,15 @@ def model() -> Iterator[Finding | str]:
     if whole:
         yield "a step of the model that comes with the project"
         yield from _step()
+
+
+def _extras() -> Finding:
+    """Which extras are installed; a run needs none of them, so nothing is wrong without."""
+    told = []
+    for extra, (module, package) in EXTRAS.items():
+        there = find_spec(module) is not None
+        told.append(f"{extra} ({package} {version_of(package) if there else 'is not installed'})")
+    return Finding("ok", f"extras for OpenAVS: {', '.join(told)}")
 
 
 def _devices() -> Iterator[Finding]:

@@ -57,6 +57,8 @@ def _classification(config: Config, memory: Memory) -> Stage:
 def _hearing(config: Config, memory: Memory) -> Stage:
     from nodes.openavs.hearing import HearingStage
 
+    if config.openavs.audio_to_text != "yamnet":  # which has threads of its own, and no use for torch
+        _set_threads(config.nodes.feature.threads)
     return HearingStage.from_config(config)
 
 

@@ -13,6 +13,7 @@ decibels relative to full scale. The text below a setting is also its row in doc
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -230,10 +231,11 @@ class OpenAvsRulesConfig(Section):
 
     mean_s: Annotated[float, Field(gt=0, le=60)] = 3.0
     """What is heard is averaged over so many seconds: a dog barks, breathes and barks."""
-    person_on: Share = 0.25
-    """The score of a sound that makes a person who is seen sounding ..."""
-    other_on: Share = 0.10
-    """... and anything else."""
+    person_on: Share | None = None
+    """The score of a sound that makes a person who is seen sounding; unless given, on the scale of whoever
+    hears: yamnet 0.25, clap 0.2, caption 0.3 ..."""
+    other_on: Share | None = None
+    """... and anything else: yamnet 0.1, clap 0.2, caption 0.3."""
     stay: Share = 0.7
     """What sounded a moment ago needs this share of it, so that names do not flicker."""
     person_area: Share = 0.02
@@ -254,21 +256,64 @@ class OpenAvsRulesConfig(Section):
     """... and singing below this is told over the picture: no person in it speaks."""
 
 
+class OpenAvsLlmConfig(Section):
+    """The language model that `prompt_translation: llm` asks (docs/openavs.md)."""
+
+    url: str = "http://127.0.0.1:11434/v1"
+    """The address that has `/chat/completions` behind it, as OpenAI, llama.cpp, Ollama and vLLM serve it."""
+    models: list[str] = []
+    """The names of the models that are asked there; of several, more than half must name a thing."""
+    wordings: Annotated[int, Field(ge=1, le=2)] = 1
+    """In how many wordings each is asked; they count as models do."""
+    key_variable: str | None = None
+    """The name of the environment's variable that holds the key, such as OPENAI_API_KEY; never the key."""
+    deadline_s: Annotated[float, Field(ge=0, le=60)] = 0.3
+    """How many seconds a snippet waits for an answer of its own; after that, the table translates it."""
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 20.0
+    """After so many seconds an answer is not waited for any more, not even for later snippets."""
+
+    @field_validator("key_variable")
+    @classmethod
+    def _is_a_name(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", name):
+            raise ValueError("expected the name of a variable, of A-Z 0-9 _, and not the key itself")
+        return name
+
+
 class OpenAvsConfig(Section):
     """The three steps of OpenAVS and who takes them, for models of the family `openavs`."""
 
-    audio_to_text: Literal["yamnet"] = "yamnet"
-    """Who says in text what is heard."""
-    prompt_translation: Literal["table"] = "table"
-    """Who says which things to look for then."""
-    text_to_mask: Literal["deeplab"] = "deeplab"
-    """Who finds them in the picture."""
+    audio_to_text: Literal["yamnet", "clap", "caption", "lessons"] = "yamnet"
+    """Who says in text what is heard; `lessons`, what the bundled model was taught by tags alone."""
+    prompt_translation: Literal["table", "names", "llm"] = "table"
+    """Who says which things to look for then; `names`: what is heard is the name of a thing."""
+    text_to_mask: Literal["deeplab", "grounded-sam", "lessons"] = "deeplab"
+    """Who finds them in the picture; `lessons` as above."""
     yamnet: str | None = None
     """The path of YAMNet's file; unless given, the one that was fetched."""
+    clap: str | None = None
+    """The path of CLAP's folder, or `fetched:NAME`; unless given, the one that was fetched."""
+    clap_words: list[str] | str = "audioset"
+    """What CLAP chooses from, given as `vocabulary.words` is."""
+    clap_most: Annotated[int, Field(ge=1, le=64)] = 2
+    """How many of these words it says at most, the closest ones."""
+    caption: str | None = None
+    """The path of the folder of a captioner that was made of Whisper."""
+    caption_begins: str = ""
+    """The words that all its captions begin with, if it was trained so; they are no part of the text."""
     deeplab: str | None = None
     """The path of DeepLab's file; unless given, the one that was fetched."""
+    grounding_dino: str | None = None
+    """The path of GroundingDINO's folder, or `fetched:NAME`; unless given, the one that was fetched."""
+    sam: str = "fetched:sam2-tiny"
+    """The path of the folder of SAM or SAM 2, or `fetched:NAME`."""
+    box_threshold: Share = 0.25
+    """GroundingDINO's confidence from which on a box is taken ..."""
+    text_threshold: Share = 0.25
+    """... and that from which on a word counts for it."""
     table: str | None = None
     """The path of a translation table; unless given, model/openavs/table.yaml."""
+    llm: OpenAvsLlmConfig = OpenAvsLlmConfig()
     rules: OpenAvsRulesConfig = OpenAvsRulesConfig()
 
 
@@ -392,6 +437,8 @@ class OutputConfig(Section):
     candidates: Annotated[int, Field(ge=0, le=20)] | None = None
     """How many objects at most that are seen and held for silent are told beside those that sound; unless it
     is set, 10 to a page and none to anybody else."""
+    certainty: bool = False
+    """Whether each object has the key `certainty`: how sure its mask is of itself."""
     jpeg_quantiser: Annotated[int, Field(ge=2, le=31)] = 3
     """How coarse the pictures on their way there are; 2 is finest."""
     tape: str | None = None

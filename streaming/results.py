@@ -225,6 +225,7 @@ def _track(track: dict[str, Any]) -> dict[str, Any]:
         "mask": {"size": list(track["mask"]["size"]), "counts": track["mask"]["counts"]},
         "box": [int(side) for side in track["box"]],
         "area": int(track["area"]),
+        **({"certainty": rounded(track["certainty"], 4)} if "certainty" in track else {}),
     }
 
 
@@ -276,7 +277,8 @@ LINE = {
     "latency_ms": float,
     "wall_time": str,
 }
-# Keys of a line that are there only where they were asked for, or where the model knows.
+# Keys of a track or of a line that are there only where they were asked for, or where the model knows.
+MAY_BE_OF_TRACK = {"certainty": float}
 MAY_BE = {"candidates": [CANDIDATE], "offscreen_text": str}
 
 
@@ -302,6 +304,9 @@ def _check(value: Any, schema: Any, where: str, masks: bool = True) -> None:
             if key not in value:
                 raise ValueError(f"{inner} is missing")
             _check(value[key], entry, inner, masks)
+        if schema is TRACK:
+            for key in MAY_BE_OF_TRACK.keys() & value.keys():
+                _check(value[key], MAY_BE_OF_TRACK[key], f"{where}.{key}", masks)
         if schema is LINE:
             for key in MAY_BE.keys() & value.keys():
                 _check(value[key], MAY_BE[key], key, masks)

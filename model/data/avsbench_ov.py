@@ -25,6 +25,7 @@ from model.errors import ModelError
 
 IMAGES = "AVSBench-openvoc"
 SEMANTIC = "AVSBench-semantic"
+PSEUDO = "pseudo.json"  # at the root of a set whose labels are claims (`model.data.pseudo`)
 ANNOTATIONS = {"train": "avsbench_ov_train_base.json", "val": "avsbench_ov_val_base_novel.json"}
 
 
@@ -35,8 +36,13 @@ def read_avsbench_ov(root: Path, part: Split) -> ClipSet:
         ModelError: a file is missing or cannot be read, a category has no name, or an annotation to be
             trained on is of a category that is not base.
     """
+    if part == "train" and (root / PSEUDO).is_file():
+        raise ModelError(
+            f"{root}: holds what a model has claimed, not what is true; to learn from it, give it as "
+            "data.pseudo.root (train --pseudo)"
+        )
     categories = read_categories(root)
-    files = _tested(root, categories) if part == "test" else _annotated(root, part, categories)
+    files = _tested(root, categories) if part == "test" else annotated(root, part, categories)
     return ClipSet(categories, tuple(files))
 
 
@@ -57,13 +63,20 @@ def _tested(root: Path, categories: Categories) -> list[ClipFiles]:
     return files
 
 
-def _annotated(root: Path, part: Split, categories: Categories) -> list[ClipFiles]:
+def annotated(
+    root: Path, part: Split, categories: Categories, *, any_category: bool = False
+) -> list[ClipFiles]:
+    """The clips that a part's annotations list. Raises `ModelError`.
+
+    Args:
+        any_category: whether what is trained on may be of categories that are not base.
+    """
     path = root / IMAGES / ANNOTATIONS[part]
     ytvis = read_json(path, f"the annotations of part {part}")
     videos = field(ytvis, "videos", list, str(path))
     if not videos:
         raise ModelError(f"{path}: videos: found none, expected some")
-    tracks = _tracks(path, part, ytvis, categories)
+    tracks = _tracks(path, ytvis, categories, base_only=part == "train" and not any_category)
     seen: set[int] = set()
     files = []
     for number, video in enumerate(videos):
@@ -113,7 +126,9 @@ def _clip_files(
     )
 
 
-def _tracks(path: Path, part: Split, ytvis: dict[str, Any], categories: Categories) -> dict[int, list[Track]]:
+def _tracks(
+    path: Path, ytvis: dict[str, Any], categories: Categories, *, base_only: bool
+) -> dict[int, list[Track]]:
     """Annotations by the id of their video; crowds are left out, as in the reference."""
     names: dict[int, str] = {}
     for category in field(ytvis, "categories", list, str(path)):
@@ -128,7 +143,7 @@ def _tracks(path: Path, part: Split, ytvis: dict[str, Any], categories: Categori
             raise ModelError(f"{where}: category_id: found {category_id}, expected one that is listed")
         name = names[category_id]
         id_ = categories.id_of(name, where)
-        if part == "train" and name not in categories.base:
+        if base_only and name not in categories.base:
             kind = "a novel category" if name in categories.novel else "not a base category"
             raise ModelError(
                 f"{where}: found {name!r}, {kind}; expected one of the {len(categories.base)} base ones: "
@@ -137,5 +152,8 @@ def _tracks(path: Path, part: Split, ytvis: dict[str, Any], categories: Categori
         if annotation.get("iscrowd"):
             continue
         segmentations = field(annotation, "segmentations", list, where)
-        tracks[field(annotation, "video_id", int, where)].append(Track(where, id_, segmentations))
+        confidence = annotation.get("confidence")
+        tracks[field(annotation, "video_id", int, where)].append(
+            Track(where, id_, segmentations, confidence if isinstance(confidence, dict) else None)
+        )
     return tracks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,6 +29,7 @@ class Track:
     where: str
     category_id: int
     segmentations: Sequence[Any]
+    confidence: Mapping[str, Sequence[Any]] | None = None  # of a claim: lists of scores, as long
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ apart are one region: it tells kinds from each other, not individuals.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import cv2
@@ -28,7 +29,7 @@ NOUNS = (
 class DeepLab:
     """Raises `ModelError` for a file that is not this network."""
 
-    nouns: frozenset[str] = frozenset(NOUNS[1:])
+    nouns: frozenset[str] | None = frozenset(NOUNS[1:])
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self._network = Network(path, (1, SIDE, SIDE, 3), threads)
@@ -38,8 +39,8 @@ class DeepLab:
                 f"{path}: found an output of {found}, expected {(1, SIDE, SIDE)}: a class a pixel"
             )
 
-    def regions(self, image: NDArray[np.uint8]) -> dict[str, Region]:
-        """A picture (H, W, 3), RGB -> what of VOC is in it, at the picture's size."""
+    def regions(self, image: NDArray[np.uint8], nouns: Collection[str]) -> dict[str, Region]:
+        """A picture (H, W, 3), RGB -> what of VOC is in it and asked for, at the picture's size."""
         h, w = image.shape[:2]
         scale = SIDE / max(h, w)
         fit = (max(1, round(scale * h)), max(1, round(scale * w)))
@@ -50,5 +51,5 @@ class DeepLab:
         if fit != (h, w):
             classes = cv2.resize(classes, (w, h), interpolation=cv2.INTER_NEAREST)
         shares = np.bincount(classes.reshape(-1), minlength=len(NOUNS)) / classes.size
-        seen = [number for number in np.flatnonzero(shares) if number]
+        seen = [number for number in np.flatnonzero(shares) if number and NOUNS[number] in nouns]
         return {NOUNS[number]: Region(classes == number, float(shares[number])) for number in seen}

@@ -6,14 +6,15 @@ step can be exchanged alone and nothing is trained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Sounds = Mapping[str, float]  # what is heard, in text, and how surely, 0 to 1
+PERSON = "person"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Family:
 class Prompts:
     """What to look for, and how surely it is heard.
 
+    people: which nouns mean somebody; the rules ask more of these.
     speech, singing, music: how surely those are heard, for the rule of narration.
     """
 
@@ -36,14 +38,19 @@ class Prompts:
     speech: float = 0.0
     singing: float = 0.0
     music: float = 0.0
+    people: frozenset[str] = frozenset({PERSON})
 
 
 @dataclass(frozen=True)
 class Region:
-    """Where a noun is seen: a mask of picture size, and its share of the picture."""
+    """Where a noun is seen: a mask of picture size, and its share of the picture.
+
+    soft: how probable the noun is of each pixel, where the eyes can say; inside the mask, above a half.
+    """
 
     mask: NDArray[np.bool_] = field(repr=False)  # (H, W)
     area: float
+    soft: NDArray[np.float32] | None = field(default=None, repr=False)  # (H, W)
 
 
 class AudioToText(Protocol):
@@ -65,12 +72,16 @@ class PromptTranslation(Protocol):
         """The surest sound in words, for when its source is not in the picture; None: none is sure."""
         ...
 
+    def stats(self) -> dict[str, Any]:
+        """What there is to be told of it among a node's counters."""
+        ...
+
 
 class TextToMask(Protocol):
     """From nouns to where they are seen."""
 
-    nouns: frozenset[str]  # all that can be found
+    nouns: frozenset[str] | None  # all that can be found; None: whatever is asked for
 
-    def regions(self, image: NDArray[np.uint8]) -> dict[str, Region]:
-        """A picture (H, W, 3), RGB -> what of `nouns` is in it."""
+    def regions(self, image: NDArray[np.uint8], nouns: Collection[str]) -> dict[str, Region]:
+        """A picture (H, W, 3), RGB, and what to look for, surest first -> what of it is there."""
         ...

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from model.live import timed
 from model.localiser import padded_size
@@ -19,6 +20,7 @@ from model.openavs.rules import Ears, Judge, Rules
 from model.selection import Candidates
 from model.tracks import Sighting, Tracker, TrackOptions
 
+MOST_NOUNS = 1024  # that are told apart: after so many, one is taken for another by its looks, not its name
 CERTAIN = 8.0  # the logit of a pixel in the middle of a region; its edge is at 0
 
 
@@ -89,7 +91,7 @@ class LiveOpenAvs:
     ) -> None:
         self.translation, self.eyes, self.rules, self.tracks = translation, eyes, rules, tracks
         self.first_id, self.most_silent = first_id, most_silent
-        self._places = {noun: place for place, noun in enumerate(sorted(eyes.nouns))}
+        self._places: dict[str, int] = {}  # in the order in which they came up
         self._sources: dict[str, _Source] = {}
 
     def step(self, snippet: Heard) -> Step:
@@ -99,8 +101,9 @@ class LiveOpenAvs:
             sounds = state.ears.hear(snippet.t_ns, snippet.audio_dbfs, snippet.sounds)
             prompts = None if sounds is None else self.translation.prompts(sounds)
         with timed(ms, "see"):
-            look = self.most_silent or state.judge.may_sound(prompts)
-            regions = self.eyes.regions(snippet.image) if look else {}
+            everything = self.eyes.nouns if self.most_silent else None
+            asked = state.judge.wanted(prompts) if everything is None else everything
+            regions = self.eyes.regions(snippet.image, asked) if asked else {}
         with timed(ms, "track"):
             areas = {noun: region.area for noun, region in regions.items()}
             scores = state.judge.decide(prompts, areas)
@@ -132,10 +135,11 @@ class LiveOpenAvs:
         """Those that sound, by track."""
         nouns = list(scores)
         shape = next(iter(logits.values())).shape if logits else (1, 1)
-        who = torch.eye(len(self._places))[[self._places[noun] for noun in nouns]]
+        places = [self._places.setdefault(noun, len(self._places)) % MOST_NOUNS for noun in nouns]
+        who = F.one_hot(torch.tensor(places, dtype=torch.long), MOST_NOUNS).float()
         candidates = Candidates(
             torch.tensor([scores[noun] for noun in nouns]),
-            who.reshape(len(nouns), len(self._places)),
+            who,
             torch.from_numpy(stacked([logits[noun] for noun in nouns], shape))[:, None],
             torch.arange(len(nouns)),
         )
@@ -157,12 +161,18 @@ class LiveOpenAvs:
 
 
 def region_logits(region: Region) -> NDArray[np.float32]:
-    """A mask (H, W) as logits at half the padded picture's size: by how much of each pixel it covers."""
+    """A mask (H, W) as logits at half the padded picture's size.
+
+    By how probable each pixel is, or where the eyes do not say, by how much of it the mask covers.
+    """
     h, w = region.mask.shape
     padded = np.zeros(padded_size((h, w)), np.float32)
-    padded[:h, :w] = region.mask
+    padded[:h, :w] = region.mask if region.soft is None else region.soft
     share = cv2.resize(padded, (padded.shape[1] // 2, padded.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    return np.asarray(CERTAIN * (2 * share - 1), np.float32)
+    if region.soft is None:
+        return np.asarray(CERTAIN * (2 * share - 1), np.float32)
+    share = np.clip(share, 1e-4, 1 - 1e-4)
+    return np.asarray(np.clip(np.log(share / (1 - share)), -CERTAIN, CERTAIN), np.float32)
 
 
 def stacked(masks: list[NDArray[np.float32]], shape: tuple[int, ...]) -> NDArray[np.float32]:

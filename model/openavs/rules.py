@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from model.openavs.interfaces import Prompts, Sounds
 
-PERSON = "person"
 NS = 1_000_000_000
 
 
@@ -20,6 +19,7 @@ class Rules:
     """Scores and areas are shares from 0 to 1."""
 
     mean_s: float = 3.0  # what is heard is averaged over so long: a dog barks, breathes and barks
+    # These two on YAMNet's scale; scales.py has others.
     person_on: float = 0.25  # speech is tagged where there is none more often than an animal is
     other_on: float = 0.10
     stay: float = 0.7  # what sounded a moment ago needs this share of a threshold: names do not flicker
@@ -78,25 +78,30 @@ class Judge:
             prompts: what is heard; None: silence.
             areas: of each noun that is seen, its share of the picture.
         """
-        seen = {noun: area for noun, area in areas.items() if area >= self._least_area(noun)}
-        found = {} if prompts is None else dict(self._heard_and_seen(prompts, seen))
+        if prompts is None:
+            found = {}
+        else:
+            seen = {noun: area for noun, area in areas.items() if area >= self._least_area(noun, prompts)}
+            found = dict(self._heard_and_seen(prompts, seen))
         self._sounding = frozenset(found)
         return found
 
-    def may_sound(self, prompts: Prompts | None) -> bool:
-        """Whether it is worth looking: something is heard that could be seen."""
+    def wanted(self, prompts: Prompts | None) -> list[str]:
+        """What is worth looking for: what would sound if it were seen, surest first."""
         if prompts is None:
-            return False
-        families = (family.score for family in prompts.families)
-        return max([*prompts.nouns.values(), *families], default=0.0) >= self.rules.stay * min(
-            self.rules.person_on, self.rules.other_on
-        )
+            return []
+        scores = dict(prompts.nouns)
+        for family in prompts.families if self.rules.relatives else ():
+            for noun in family.members:
+                scores[noun] = max(scores.get(noun, 0.0), family.score)
+        sure = [noun for noun, score in scores.items() if score >= self._threshold(noun, prompts)]
+        return sorted(sure, key=lambda noun: -scores[noun])
 
     def _heard_and_seen(self, prompts: Prompts, seen: Mapping[str, float]) -> Iterator[tuple[str, float]]:
         exact = {
             noun: score
             for noun, score in prompts.nouns.items()
-            if noun in seen and score >= self._threshold(noun) and not self._narrated(noun, prompts)
+            if noun in seen and score >= self._threshold(noun, prompts) and not self._narrated(noun, prompts)
         }
         yield from exact.items()
         if not self.rules.relatives:
@@ -105,20 +110,20 @@ class Judge:
             members = [noun for noun in family.members if noun in seen]
             if members and not exact.keys() & set(family.members):
                 largest = max(members, key=lambda noun: seen[noun])
-                if family.score >= self._threshold(largest):
+                if family.score >= self._threshold(largest, prompts):
                     yield largest, family.score
 
-    def _threshold(self, noun: str) -> float:
-        on = self.rules.person_on if noun == PERSON else self.rules.other_on
+    def _threshold(self, noun: str, prompts: Prompts) -> float:
+        on = self.rules.person_on if noun in prompts.people else self.rules.other_on
         return on * self.rules.stay if noun in self._sounding else on
 
-    def _least_area(self, noun: str) -> float:
-        return self.rules.person_area if noun == PERSON else self.rules.other_area
+    def _least_area(self, noun: str, prompts: Prompts) -> float:
+        return self.rules.person_area if noun in prompts.people else self.rules.other_area
 
     def _narrated(self, noun: str, prompts: Prompts) -> bool:
         rules = self.rules
         return (
-            noun == PERSON
+            noun in prompts.people
             and prompts.speech >= rules.narration_speech
             and prompts.music >= rules.narration_music
             and prompts.singing < rules.narration_singing

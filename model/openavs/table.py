@@ -1,22 +1,27 @@
 """Prompt translation by a table: AudioSet's sounds to nouns, as `table.yaml` has them.
 
+Text of other ears, a sentence or a name, means the nouns whose words are in it.
+
 Free of torch and of the networks, so that a table can be checked and read anywhere.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from model.errors import ModelError
 from model.openavs.interfaces import Family, Prompts, Sounds
+from model.openavs.scales import SCALES
 
 OWN = Path(__file__).with_name("table.yaml")
-SURE = 0.1  # a weaker sound is not told as text: YAMNet's scores of what is not there stay below this
+WORDS = re.compile(r"[\w'-]+")
 
 
 def _weighted(tags: object) -> object:
@@ -54,9 +59,19 @@ class TableEntries(_Strict):
 
 
 class Table:
-    """Which nouns a sound means. Raises `ModelError` for a file that is no such table, with the key."""
+    """Which nouns a sound means.
 
-    def __init__(self, path: Path = OWN) -> None:
+    Args:
+        sure: a weaker sound is not told as text.
+        reads: whether text that is no tag means the nouns whose words are in it. Not for YAMNet's, whose
+            names are all known, and some are left out on purpose.
+
+    Raises:
+        ModelError: for a file that is no such table, with the key.
+    """
+
+    def __init__(self, path: Path = OWN, sure: float = SCALES["yamnet"].sure, *, reads: bool = False) -> None:
+        self.sure, self.reads = sure, reads
         try:
             self.entries = TableEntries.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         except OSError as error:
@@ -66,6 +81,13 @@ class Table:
         except ValidationError as error:
             first = error.errors()[0]
             raise ModelError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        entries = self.entries
+        self._meanings = {name: name for name in entries.nouns} | {
+            word: name for name, noun in entries.nouns.items() for word in noun.words
+        }
+        kinds = (entries.kinds.speech, entries.kinds.singing, entries.kinds.music)
+        tags = [one.tags for one in (*entries.nouns.values(), *entries.families.values())]
+        self._tags = entries.unnamed.union(*tags, *kinds)
         for name, family in self.entries.families.items():
             if strangers := [member for member in family.members if member not in self.entries.nouns]:
                 raise ModelError(f"{path}: families.{name}: found {strangers[0]!r}, expected one of `nouns`")
@@ -74,6 +96,9 @@ class Table:
         """The nouns that sounds speak for, each by the surest of its tags, at most 1."""
         table = self.entries
         nouns = {name: _surest(sounds, noun.tags) for name, noun in table.nouns.items()}
+        for text, score in sounds.items() if self.reads else ():
+            for name in self._mentioned(text) if text not in self._tags else ():
+                nouns[name] = max(nouns[name], min(1.0, score))
         families = [
             Family(one.members, max([_surest(sounds, one.tags), *(nouns[member] for member in one.members)]))
             for one in table.families.values()
@@ -88,26 +113,41 @@ class Table:
 
     def offscreen_text(self, sounds: Sounds) -> str | None:
         """The surest sound, in small letters."""
-        named = {text: score for text, score in sounds.items() if text not in self.entries.unnamed}
+        named = {text: score for text, score in sounds.items() if self.is_sound(text)}
         best = max(named, key=lambda text: named[text], default=None)
-        return best.lower() if best is not None and named[best] >= SURE else None
+        return best.lower() if best is not None and named[best] >= self.sure else None
 
     def noun(self, word: str) -> str | None:
         """The noun that a word means; None: the table has none."""
-        small = word.casefold()
-        for name, noun in self.entries.nouns.items():
-            if small == name or small in noun.words:
-                return name
-        return None
+        return self._meanings.get(word.casefold())
 
     def called(self, noun: str, vocabulary: Iterable[str]) -> str:
         """What an object is called: the vocabulary's word where exactly one means it, else the noun.
 
-        Where several do (man, woman), a sound does not tell which of them it is.
+        Where several do (man, woman), a sound does not tell which of them it is. What is a word for a noun
+        itself (a translation may say woman) is never called by another such word.
         """
-        fit = [word for word in vocabulary if self.noun(word) == noun]
-        same = [word for word in fit if word.casefold() == noun]
-        return (same or fit)[0] if len(same or fit) == 1 else noun
+        words = list(vocabulary)
+        same = [word for word in words if word.casefold() == noun.casefold()]
+        meant = self.noun(noun)
+        if not same and meant is not None:
+            same = [word for word in words if word.casefold() == meant]
+        if not same and meant == noun:
+            same = [word for word in words if self.noun(word) == noun]
+        return same[0] if len(same) == 1 else noun
+
+    def is_sound(self, text: str) -> bool:
+        """Whether it is a sound of its own, and no silence or room."""
+        return text not in self.entries.unnamed
+
+    def stats(self) -> dict[str, Any]:
+        return {}
+
+    def _mentioned(self, text: str) -> set[str]:
+        """The nouns whose words are in a text, also as plurals with an s."""
+        words = [word.casefold() for word in WORDS.findall(text)]
+        spoken = [*words, *(f"{first} {second}" for first, second in pairwise(words))]
+        return {noun for word in spoken if (noun := self.noun(word) or self.noun(word.removesuffix("s")))}
 
 
 def _surest(sounds: Sounds, tags: Mapping[str, float]) -> float:

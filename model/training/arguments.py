@@ -12,6 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", type=Path, required=True, metavar="FILE", help="what to train, see configs/train/"
     )
     parser.add_argument("--data", metavar="DIR", help="the set to learn from (data.root)")
+    parser.add_argument(
+        "--pseudo", metavar="DIR", help="a set of pseudo-labels to learn from (data.pseudo.root)"
+    )
     parser.add_argument("--out", metavar="DIR", help="where everything goes (run.out; runs/train)")
     parser.add_argument(
         "--resume", action="store_true",

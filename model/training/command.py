@@ -47,15 +47,22 @@ RUNNING = {"checkpoint", "stand_in_salt", "device", "precision"}
 
 def main(args: argparse.Namespace) -> int:
     """Does what the options (`arguments.py`) say; the exit code. Raises `UserError` and `ModelError`."""
-    given = {("data", "root"): ("--data", args.data), ("run", "out"): ("--out", args.out)}
+    given = {
+        ("data", "root"): ("--data", args.data),
+        ("data", "pseudo", "root"): ("--pseudo", args.pseudo),
+        ("run", "out"): ("--out", args.out),
+    }
     layers = [nested(key, value, name) for key, (name, value) in given.items() if value is not None]
     kinds = {name: kind.config for name, kind in KINDS.items()}
     config = load(args.config, kinds, [*map(setting, args.settings), *layers])
     if args.steps is not None and args.steps < 1:
         raise ModelError(f"--steps: found {args.steps}, expected 1 or more")
     reads = any(isinstance(stage, LocaliseConfig) for stage in config.stages.values())
-    if reads and not config.settings.data.root:
-        raise ModelError("nothing to learn from: give --data DIR (or data.root in the configuration)")
+    data = config.settings.data
+    if reads and not data.root and not data.pseudo.root:
+        raise ModelError(
+            "nothing to learn from: give --data DIR or --pseudo DIR (data.root, data.pseudo.root)"
+        )
     out = Path(config.settings.run.out)
     if args.resume and not any(checkpoints(out / name) for name in config.stages):
         raise ModelError(f"{out}: found no checkpoint to go on with; leave out --resume to begin")
@@ -75,7 +82,13 @@ def main(args: argparse.Namespace) -> int:
 def again(args: argparse.Namespace, processes: int) -> str:
     """The command that goes on with a run."""
     launcher = ["python"] if processes == 1 else ["torchrun", f"--nproc_per_node={processes}"]
-    given = {"--config": args.config, "--data": args.data, "--out": args.out, "--steps": args.steps}
+    given = {
+        "--config": args.config,
+        "--data": args.data,
+        "--pseudo": args.pseudo,
+        "--out": args.out,
+        "--steps": args.steps,
+    }
     options = [str(part) for pair in given.items() if pair[1] is not None for part in pair]
     settings = [part for text in args.settings for part in ("--set", text)]
     return shlex.join([*launcher, "run_pipeline.py", "train", *options, *settings, "--resume"])
@@ -117,10 +130,12 @@ class Training:
             self._say(f"{name}: is trained, {weights}")
             return weights
         self._require_nothing_later(name)
+        data = self.config.settings.data
         context = Context(
             name=name,
             model=self.config.model,
-            root=Path(self.config.settings.data.root),
+            root=Path(data.root) if data.root else None,
+            pseudo=(Path(data.pseudo.root), data.pseudo.filter()) if data.pseudo.root else None,
             out=self.out,
             processes=self.here.count,
             seed=seed,

@@ -18,6 +18,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, ValidationError
 
 from model.data.augment import Augmentation
+from model.data.pseudo import Filter
 from model.options import Precision
 from model.training.losses import LossOptions, Normaliser
 from model.training.matching import MaskLoss, Weights
@@ -39,11 +40,33 @@ NAME = re.compile(r"[A-Za-z0-9_-]+")  # a folder is called so
 AnySection = TypeVar("AnySection", bound=Section)
 
 
+class PseudoConfig(Section):
+    """Claims of a teacher that are learnt from, and which of them are believed (docs/openavs.md)."""
+
+    root: str = ""
+    """A folder that `pseudo-label` has written."""
+    sounding: Share = 0.5
+    """The least sounding score of an object in a second ..."""
+    label: Share = 0.0
+    """... the least probability of its label ..."""
+    mask: Share = 0.85
+    """... and the least certainty of its mask; a second with an object that has less is not learnt from."""
+    empty: bool = True
+    """Whether a second in which nothing was claimed teaches that nothing sounds."""
+    novel: bool = False
+    """Whether objects that the teacher called by the name of a novel category are learnt from."""
+
+    def filter(self) -> Filter:
+        return Filter(**self.model_dump(exclude={"root"}))
+
+
 class DataConfig(Section):
-    """What is learnt from."""
+    """What is learnt from: what is true, what a teacher claims, or both."""
 
     root: str = ""
     """A folder that holds AVSBench-OV, or a set laid out like it."""
+    pseudo: PseudoConfig = PseudoConfig()
+    """Claims of a teacher."""
 
 
 class UpkeepConfig(Section):
@@ -205,6 +228,9 @@ class InitialConfig(Section):
     """A Mask2Former with the same backbone: .pkl of detectron2, .pth or .safetensors; or `none`."""
     audio: str | None = None
     """VGGish: the file of torchvggish, or the authors' checkpoint; or `none`."""
+    senses: str | None = None
+    """A trained model of this kind, a file or `bundled:NAME`, whose backbone, alignment and audio encoder are
+    taken, and kept as they are; it takes the place of the two above."""
     clip: str | None = None
     """CLIP, to be put beside the trained weights: from OpenAI, open_clip or the authors' checkpoint."""
 

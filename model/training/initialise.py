@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model.checkpoint import UNUSED, checkpoint_name
+from model.checkpoint import UNUSED, CheckpointWeights, checkpoint_name
 from model.errors import ModelError
 from model.localiser import Localiser
 from model.training.arrays import read_tensors
@@ -61,6 +61,24 @@ def fill_audio_encoder(encoder: nn.Module, path: Path) -> None:
     held = _part(read_tensors(path), AUDIO)
     _require_all(path, "VGGish", wanted, held)
     encoder.load_state_dict({name: held[name] for name in wanted})
+
+
+def fill_senses(localiser: Localiser, ears: nn.Module, path: Path) -> None:
+    """Fills backbone, alignment and audio encoder from a model that has learnt the rest as well.
+
+    Raises `ModelError`.
+    """
+    weights = CheckpointWeights(path)
+    weights.fill("audio_encoder", ears)
+    for name in ("backbone", "alignment"):
+        part = getattr(localiser, name)
+        for own, value in part.state_dict().items() if part is not None else ():
+            entry = checkpoint_name("localiser", f"{name}.{own}")
+            found = weights.tensors.get(entry)
+            if found is None or found.shape != value.shape:
+                told = "nothing" if found is None else tuple(found.shape)
+                raise ModelError(f"{path}: {entry}: found {told}, expected {tuple(value.shape)}")
+            value.copy_(found)
 
 
 def clip_tensors(model: nn.Module, path: Path) -> dict[str, Tensor]:

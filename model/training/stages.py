@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from model.checkpoint import weights_path
 from model.data.avsbench_ov import ANNOTATIONS, IMAGES, read_avsbench_ov
 from model.data.clips import ClipSet
 from model.data.files import read_json
+from model.data.pseudo import Filter, joined, read_pseudo
+from model.ears import AUDIO_ENCODERS
 from model.errors import ModelError
 from model.localiser import Localiser
 from model.options import LocaliserOptions
 from model.training.fresh import draw_weights
-from model.training.initialise import fill_audio_encoder, from_mask2former, listed
+from model.training.initialise import fill_audio_encoder, fill_senses, from_mask2former, listed
 from model.training.localise import Localise, LocaliseOptions
 from model.training.stochastic_depth import pass_over_blocks
 from model.training.task import Task, seed_for
-from model.vggish import VGGish
 
 if TYPE_CHECKING:
     from model.training.config import LocaliseConfig, StageConfig
@@ -36,7 +38,8 @@ class Context:
     Attributes:
         name: of the stage.
         model: the `model` section of a configuration.
-        root: the set to learn from.
+        root: the set to learn from, where there is one whose labels are true.
+        pseudo: a set of a teacher's claims, and which of them are believed.
         out: the folder of the whole training; what stages make for themselves goes there.
         processes: how many train together.
         begins: whether it has yet to begin; where a checkpoint follows, initial weights are not looked for.
@@ -46,13 +49,14 @@ class Context:
 
     name: str
     model: Any
-    root: Path
+    root: Path | None
     out: Path
     processes: int
     seed: int
     begins: bool
     done: Mapping[str, Path]
     say: Callable[[str], None]
+    pseudo: tuple[Path, Filter] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,18 +78,24 @@ class Kind:
 def localise(config: LocaliseConfig, context: Context) -> Localise:
     """The paper's training. Raises `ModelError`."""
     model = context.model
-    clips = read_avsbench_ov(context.root, "train")
+    clips, facts = _clips(context)
     torch.manual_seed(seed_for(context.seed))
-    localiser, ears = Localiser(LocaliserOptions.of(model)), VGGish()
+    localiser, ears = Localiser(LocaliserOptions.of(model)), AUDIO_ENCODERS[model.audio_encoder]()
     draw_weights(localiser)
-    if context.begins:
+    if context.begins and config.initial.senses is None:
         _fill(localiser, ears, config, context)
+    elif context.begins:
+        fill_senses(localiser, ears, weights_path(config.initial.senses or ""))
+    if config.initial.senses is not None:
+        localiser.backbone.requires_grad_(False)
+        if localiser.alignment is not None:
+            localiser.alignment.requires_grad_(False)
     pass_over_blocks(localiser, config.drop_path)
-    return Localise(
+    task = Localise(
         localiser,
         ears,
         clips,
-        _held_out(context.root) if config.validation_clips else None,
+        _held_out(context.root) if config.validation_clips and context.root else None,
         LocaliseOptions(
             batch_size=config.batch,
             seed=context.seed,
@@ -97,6 +107,21 @@ def localise(config: LocaliseConfig, context: Context) -> Localise:
             validation_clips=config.validation_clips,
         ),
     )
+    task.facts = {**task.facts, **facts}
+    return task
+
+
+def _clips(context: Context) -> tuple[ClipSet, dict[str, Any]]:
+    """What is learnt from, and what must be the same when that goes on. Raises `ModelError`."""
+    true = read_avsbench_ov(context.root, "train") if context.root else None
+    if context.pseudo is None:
+        assert true is not None, "the command has seen to it"
+        return true, {}
+    root, filter_ = context.pseudo
+    claimed, left = read_pseudo(root, filter_)
+    context.say(f"{root}: {left}")
+    clips = claimed if true is None else joined(true, claimed)
+    return clips, {"pseudo": asdict(filter_)}
 
 
 def _held_out(root: Path) -> ClipSet | None:
@@ -106,7 +131,7 @@ def _held_out(root: Path) -> ClipSet | None:
     return read_avsbench_ov(root, "val") if listed else None
 
 
-def _fill(localiser: Localiser, ears: VGGish, config: LocaliseConfig, context: Context) -> None:
+def _fill(localiser: Localiser, ears: nn.Module, config: LocaliseConfig, context: Context) -> None:
     initial = config.initial
     seen = _path(initial.mask2former, "mask2former", "a Mask2Former trained on COCO's instances", context)
     heard = _path(initial.audio, "audio", "VGGish's weights, vggish-10086976.pth of torchvggish", context)

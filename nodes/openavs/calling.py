@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from model.masks import frame_masks
+from model.masks import certainties, frame_masks
 from model.openavs.table import Table
 from model.rle import box_and_area, encode_mask
 from model.vocabulary import Vocabulary
@@ -33,9 +33,10 @@ class CallingStage:
         *,
         offscreen_dbfs: float = -50.0,
         candidates: bool = False,
+        certainty: bool = False,
     ) -> None:
         self.table, self.vocabulary = table, vocabulary
-        self.offscreen_dbfs, self.candidates = offscreen_dbfs, candidates
+        self.offscreen_dbfs, self.candidates, self.certainty = offscreen_dbfs, candidates, certainty
         self.count = 0
 
     @classmethod
@@ -46,13 +47,18 @@ class CallingStage:
             first_vocabulary(config, memory),
             offscreen_dbfs=config.tracks.offscreen_dbfs,
             candidates=config.candidates > 0,
+            certainty=config.output.certainty,
         )
 
     def process(self, message: Message) -> Iterable[Message]:
         if not isinstance(message, SoundingMasks):
             return
         start = perf_counter()
-        sounding = visible(message.tracks, message.mask_logits, message)
+        told = message.tracks
+        if self.certainty:
+            sure = certainties(message.mask_logits)
+            told = [track | {"certainty": one} for track, one in zip(told, sure, strict=True)]
+        sounding = visible(told, message.mask_logits, message)
         tracks = [self._called(track) | coded for track, coded in sounding]
         is_heard = message.has_audio and message.audio_dbfs >= self.offscreen_dbfs
         offscreen = is_heard and not tracks
@@ -78,7 +84,8 @@ class CallingStage:
     def _called(self, track: Mapping[str, Any]) -> dict[str, Any]:
         name = self.table.called(str(track["noun"]), self.vocabulary.words)
         label = {"name": name, "p": track["sounding"]}
-        return {"id": track["id"], "label": name, "labels": [label], "sounding": track["sounding"]}
+        kept = {key: track[key] for key in ("id", "sounding", "certainty") if key in track}
+        return kept | {"label": name, "labels": [label]}
 
     def forget(self, source: str) -> None:
         """Nothing to do: names are looked up anew for every result."""

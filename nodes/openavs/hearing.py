@@ -10,9 +10,8 @@ import numpy as np
 
 from model.level import level_dbfs
 from model.openavs.interfaces import AudioToText
-from model.openavs.yamnet import Yamnet
 from model.pictures import model_size, resized
-from nodes.openavs.providers import weights_of
+from nodes.openavs.providers import ears_of
 from streaming.config import Config
 from streaming.errors import UserError
 from streaming.messages import Features, Message, Snippet
@@ -31,8 +30,7 @@ class HearingStage:
     @classmethod
     def from_config(cls, config: Config) -> HearingStage:
         m = config.model
-        ears = Yamnet(weights_of(config)["yamnet"], config.nodes.feature.threads)
-        return cls(ears, short_side=m.short_side, max_side=m.max_side)
+        return cls(ears_of(config), short_side=m.short_side, max_side=m.max_side)
 
     def process(self, message: Message) -> Iterable[Message]:
         if not isinstance(message, Snippet):

@@ -1,34 +1,176 @@
-"""The files that a configuration of OpenAVS stands on: weights and the translation table."""
+"""Who takes the three steps of a configuration of OpenAVS, and the files that they stand on.
+
+Imports stand where they are used: each node loads only what it needs.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
+from model.checkpoint import weights_path
 from model.depot import found
+from model.depot.shelf import named
 from model.errors import ModelError
+from model.openavs.interfaces import AudioToText, PromptTranslation, TextToMask
 from model.openavs.litert import require_litert
+from model.openavs.scales import SCALES, Scale
 from model.openavs.table import OWN, Table
-from streaming.config import Config
+from model.vocabulary import Vocabulary
+from streaming.config import Config, OpenAvsConfig, load
+
+FETCHED = "fetched:"
+LESSONS = "bundled:tiny"  # whose ears, backbone and alignment were taught by tags alone
+# The settings that name a provider's weights, and the set that is meant where nothing is given.
+OF_LITERT = {"yamnet": {"yamnet": "yamnet"}, "deeplab": {"deeplab": "deeplab"}}
+OF_TRANSFORMERS = {
+    "clap": {"clap": "clap"},
+    "caption": {"caption": None},
+    "grounded-sam": {"grounding_dino": "grounding-dino", "sam": "sam2-tiny"},
+}
 
 
-def weights_of(config: Config) -> dict[str, Path]:
-    """The files that the configured providers need. Raises `ModelError` for one that is not here."""
-    o = config.openavs
-    return {
-        "yamnet": Path(o.yamnet) if o.yamnet else found("yamnet"),
-        "deeplab": Path(o.deeplab) if o.deeplab else found("deeplab"),
-    }
+def ears_of(config: Config) -> AudioToText:
+    """Raises `ModelError`."""
+    o, weights = config.openavs, weights_of(config)
+    if o.audio_to_text == "yamnet":
+        from model.openavs.yamnet import Yamnet
+
+        return Yamnet(weights["yamnet"], config.nodes.feature.threads)
+    if o.audio_to_text == "lessons":
+        from model.openavs.lessons import LessonEars
+
+        return LessonEars(weights_path(LESSONS))
+    from model.precision import device_of
+
+    device, precision = device_of(config.model.device), config.model.precision
+    if o.audio_to_text == "clap":
+        from model.openavs.clap import Clap
+
+        return Clap(weights["clap"], clap_words(o), most=o.clap_most, device=device, precision=precision)
+    from model.openavs.caption import Captioner
+
+    return Captioner(weights["caption"], o.caption_begins, device=device, precision=precision)
 
 
-def require_providers(config: Config) -> None:
-    """Raises `ModelError` in one line for what is missing, before any process starts."""
-    require_litert()
-    for name, path in weights_of(config).items():
-        if not path.is_file():
-            raise ModelError(f"openavs.{name}: found no file {path}, expected the network's .tflite file")
-    table_of(config)
+def eyes_of(config: Config) -> TextToMask:
+    """Raises `ModelError`."""
+    o, weights = config.openavs, weights_of(config)
+    if o.text_to_mask == "deeplab":
+        from model.openavs.deeplab import DeepLab
+
+        return DeepLab(weights["deeplab"], config.nodes.model.threads)
+    if o.text_to_mask == "lessons":
+        from model.openavs.lessons import LessonSight
+        from model.options import LocaliserOptions
+
+        options = LocaliserOptions.of(load(model=LESSONS.removeprefix("bundled:")).model)
+        return LessonSight(weights_path(LESSONS), options)
+    from model.openavs.grounded_sam import GroundedSam
+    from model.precision import device_of
+
+    return GroundedSam(
+        weights["grounding_dino"],
+        weights["sam"],
+        box=o.box_threshold,
+        text=o.text_threshold,
+        device=device_of(config.model.device),
+        precision=config.model.precision,
+    )
+
+
+def translation_of(config: Config, nouns: Collection[str] | None) -> PromptTranslation:
+    """For eyes that find these nouns, or None: any. Raises `ModelError`."""
+    o, table = config.openavs, table_of(config)
+    if o.prompt_translation == "table":
+        return table
+    if o.prompt_translation == "names":
+        from model.openavs.names import Names
+
+        return Names(table)
+    from model.openavs.endpoint import Endpoint
+    from model.openavs.llm import Llm
+    from model.openavs.questions import checked
+    from model.openavs.translations import FILE, Translations
+    from nodes.vocabulary import first_vocabulary
+
+    folder = config.vocabulary.cache_dir
+    return Llm(
+        table,
+        Endpoint(o.llm.url, o.llm.key_variable, o.llm.timeout_s).ask,
+        o.llm.models,
+        wordings=o.llm.wordings,
+        nouns=nouns,
+        words=first_vocabulary(config).words,
+        deadline_s=o.llm.deadline_s,
+        memory=Translations(Path(folder).expanduser() / FILE if folder else None, checked),
+    )
 
 
 def table_of(config: Config) -> Table:
     """The configured translation table. Raises `ModelError`."""
-    return Table(Path(config.openavs.table) if config.openavs.table else OWN)
+    o = config.openavs
+    path = Path(o.table) if o.table else OWN
+    return Table(path, scale_of(config).sure, reads=o.audio_to_text != "yamnet")
+
+
+def scale_of(config: Config) -> Scale:
+    """What a score of the configured ears is worth."""
+    return SCALES[config.openavs.audio_to_text]
+
+
+def clap_words(o: OpenAvsConfig) -> tuple[str, ...]:
+    """What CLAP chooses from. Raises `ModelError`."""
+    words = o.clap_words
+    return (Vocabulary.parse(words) if isinstance(words, str) else Vocabulary(tuple(words))).words
+
+
+def weights_of(config: Config) -> dict[str, Path]:
+    """The files and folders that the configured providers need, by setting.
+
+    Raises:
+        ModelError: one was not given and is not here.
+    """
+    o = config.openavs
+    known = OF_LITERT | OF_TRANSFORMERS | {"lessons": {}}
+    sets = known[o.audio_to_text] | known[o.text_to_mask]
+    return {setting: _place(setting, getattr(o, setting), usual) for setting, usual in sets.items()}
+
+
+def require_providers(config: Config) -> None:
+    """Raises `ModelError` in one line for what is missing, before any process starts."""
+    o = config.openavs
+    chosen = {o.audio_to_text, o.text_to_mask}
+    if chosen & OF_LITERT.keys():
+        require_litert()
+    if chosen & OF_TRANSFORMERS.keys():
+        from model.openavs.pretrained import require_transformers
+
+        require_transformers()
+    for name, path in weights_of(config).items():
+        if name in OF_LITERT and not path.is_file():
+            raise ModelError(f"openavs.{name}: found no file {path}, expected the network's .tflite file")
+        if name not in OF_LITERT and not (path / "config.json").is_file():
+            raise ModelError(f"openavs.{name}: found no {path / 'config.json'}, expected a model's folder")
+    table_of(config)
+    if o.audio_to_text == "clap":
+        clap_words(o)
+    if o.prompt_translation == "llm":
+        _require_llm(o)
+
+
+def _require_llm(o: OpenAvsConfig) -> None:
+    from model.openavs.endpoint import Endpoint
+
+    if not o.llm.models:
+        told = "openavs.llm.models: names no model; give the name of one that the endpoint has, such as"
+        raise ModelError(f"{told} --set openavs.llm.models=[gpt-4o-mini]")
+    Endpoint(o.llm.url, o.llm.key_variable).check()
+
+
+def _place(setting: str, given: str | None, usual: str | None) -> Path:
+    if given is None and usual is None:
+        raise ModelError(f"openavs.{setting}: found nothing, expected the path of a model's folder")
+    if given is None:
+        return found(str(usual))
+    return named(given.removeprefix(FETCHED)) if given.startswith(FETCHED) else Path(given)

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from model.localiser import padded_size
-from model.openavs.deeplab import DeepLab
 from model.openavs.live import Heard, LiveOpenAvs, Step
 from model.openavs.rules import Rules
 from model.tracks import TrackOptions
 from nodes.model import IDS_OF_ONE
-from nodes.openavs.providers import table_of, weights_of
+from nodes.openavs.providers import eyes_of, scale_of, translation_of
 from streaming.config import Config
 from streaming.errors import UserError
 from streaming.memory import Memory
@@ -21,8 +20,12 @@ from streaming.messages import End, Features, Message, SoundingMasks
 
 
 def rules_of(config: Config) -> Rules:
-    """The `openavs.rules` section, and what of `tracks` means the same."""
-    return Rules(**config.openavs.rules.model_dump(), silence_dbfs=config.tracks.silence_dbfs)
+    """The `openavs.rules` section, what the ears' scale says where it does not, and what of `tracks` means
+    the same."""
+    scale = scale_of(config)
+    given = config.openavs.rules.model_dump(exclude_none=True)
+    on: dict[str, Any] = {"person_on": scale.person_on, "other_on": scale.other_on}
+    return Rules(**(on | given), silence_dbfs=config.tracks.silence_dbfs)
 
 
 def track_options(config: Config) -> TrackOptions:
@@ -58,10 +61,11 @@ class SeeingStage:
     def from_config(cls, config: Config, memory: Memory | None = None) -> SeeingStage:
         """Tracks of an earlier model node are not known to this one, so no id of theirs is used again."""
         incarnation = (memory or Memory()).incarnation
+        eyes = eyes_of(config)
         return cls(
             LiveOpenAvs(
-                table_of(config),
-                DeepLab(weights_of(config)["deeplab"], config.nodes.model.threads),
+                translation_of(config, eyes.nouns),
+                eyes,
                 rules_of(config),
                 track_options(config),
                 first_id=1 + (incarnation - 1) * IDS_OF_ONE,
@@ -103,4 +107,4 @@ class SeeingStage:
         raise UserError(f"the model node knows no request {name!r}")
 
     def stats(self) -> dict[str, Any]:
-        return {"snippets": self.count, "objects": self.new_tracks}
+        return {"snippets": self.count, "objects": self.new_tracks, **self.live.translation.stats()}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import model.health
+import nodes.doctor
 from model.depot.table import table
 from model.errors import ModelError
 from nodes.doctor import model as model_checks
@@ -43,10 +44,18 @@ def test_weights_that_are_not_whole_are_not_run(monkeypatch: pytest.MonkeyPatch)
     assert "git checkout" in last.mend
 
 
+def test_it_tells_which_extras_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes.doctor, "find_spec", lambda name: name if name == "ai_edge_litert" else None)
+    (told,) = [one for one in findings() if one.fact.startswith("extras")]
+    assert told.mark == "ok"
+    assert "openavs (transformers is not installed)" in told.fact
+    assert "edge (ai-edge-litert is not" not in told.fact
+
+
 def test_it_tells_which_weights_were_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OV_AVSS_CACHE", str(tmp_path))
     for name in (
-        "clap/630k-audioset-best.pt",
+        "mask2former-r50/model_final_3c8ec9.pkl",
         "deeplab/deeplabv3_mnv2_pascal_quant.tflite",
         "vggish/vggish-10086976.pth.part",
     ):
@@ -54,7 +63,7 @@ def test_it_tells_which_weights_were_fetched(tmp_path: Path, monkeypatch: pytest
         (tmp_path / "weights" / name).write_bytes(b"x")
     told = {one.fact: one for one in findings() if one.fact.startswith("fetched weights")}
     count = len(table()) - 1
-    assert f"fetched weights in {tmp_path}/weights: clap; {count} more in `weights list`" in told
+    assert f"fetched weights in {tmp_path}/weights: mask2former-r50; {count} more in `weights list`" in told
     damaged = told["fetched weights deeplab: of the wrong size"]
     assert (damaged.mark, damaged.mend) == (
         "note", "fetch them again: python run_pipeline.py weights fetch deeplab"

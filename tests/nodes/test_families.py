@@ -46,6 +46,24 @@ def test_what_a_run_lacks_is_told_before_it_begins(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("preset", ["openavs", "sam4avs"])
+def test_a_preset_of_foundation_models_says_what_to_fetch_and_what_to_install(
+    preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OV_AVSS_CACHE", str(tmp_path))
+    run = ["run", "--model", preset, "--source", "media/demo.mp4", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr("model.openavs.pretrained.find_spec", lambda name: name)
+    assert main(run) == 2
+    error = capsys.readouterr().err
+    assert "clap is not here; fetch it: python run_pipeline.py weights fetch clap" in error
+    assert error.count("\n") == 1
+    monkeypatch.setattr("model.openavs.pretrained.find_spec", lambda name: None)
+    assert main(run) == 2
+    error = capsys.readouterr().err
+    assert "pip install -e '.[openavs]'" in error
+    assert error.count("\n") == 1
+
+
 def test_bench_says_that_it_looks_into_other_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--model", "edge"]) == 2
     assert "benchmarks.real_clips" in capsys.readouterr().err

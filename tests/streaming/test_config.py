@@ -211,9 +211,22 @@ BEYOND = (
             "model: {fusion: }",
             "model.fusion: found nothing, expected one of none, add, bi-attention, similarity",
         ),
-        ("model: {name: r51}", "model.name: found 'r51', expected one of edge, r50, swinb, tiny"),
-        ("model: {name: demo}", "model.name: found 'demo', expected one of edge, r50, swinb, tiny"),
-        ("model: {name: ./r50}", "model.name: found './r50', expected one of edge, r50, swinb, tiny"),
+        (
+            "model: {name: r51}",
+            "model.name: found 'r51', expected one of edge, openavs, r50, sam4avs, swinb, tiny",
+        ),
+        (
+            "openavs: {llm: {key_variable: sk-abc}}",
+            "openavs.llm.key_variable: expected the name of a variable, of A-Z 0-9 _, and not the key itself",
+        ),
+        (
+            "model: {name: demo}",
+            "model.name: found 'demo', expected one of edge, openavs, r50, sam4avs, swinb, tiny",
+        ),
+        (
+            "model: {name: ./r50}",
+            "model.name: found './r50', expected one of edge, openavs, r50, sam4avs, swinb, tiny",
+        ),
         ("model: {name: [r50]}", "model.name: found a list, expected text"),
         ("labels: [top_k]", f"labels: found a list, expected {LABELS}"),
         ("vocabulary: dog", "vocabulary: found 'dog', expected a section with words, cache_dir"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 import numpy as np
@@ -14,14 +15,14 @@ class Eyes:
     """Finds a noun where a picture has the noun's value in its red channel."""
 
     values: ClassVar = {"dog": 50, "cat": 100, "person": 150}
-    nouns = frozenset(values)
+    nouns: frozenset[str] | None = frozenset(values)
 
     def __init__(self) -> None:
         self.looks = 0
 
-    def regions(self, image: NDArray[np.uint8]) -> dict[str, Region]:
+    def regions(self, image: NDArray[np.uint8], nouns: Collection[str]) -> dict[str, Region]:
         self.looks += 1
-        masks = {noun: image[..., 0] == value for noun, value in self.values.items()}
+        masks = {noun: image[..., 0] == value for noun, value in self.values.items() if noun in nouns}
         return {noun: Region(mask, float(mask.mean())) for noun, mask in masks.items() if mask.any()}
 
 

@@ -51,7 +51,7 @@ def test_what_is_heard_must_be_seen_and_what_is_seen_heard() -> None:
 
 def test_silence_yields_nothing() -> None:
     assert Judge(RULES).decide(None, {"person": 0.5}) == {}
-    assert not Judge(RULES).may_sound(None)
+    assert Judge(RULES).wanted(None) == []
 
 
 def test_a_speck_makes_no_sound_and_a_person_must_be_larger() -> None:
@@ -83,3 +83,14 @@ def test_a_relative_may_be_the_largest_that_is_seen(relatives: bool) -> None:
     found = Judge(rules).decide(prompts, {"cow": 0.2, "sheep": 0.1})
     assert found == ({"cow": 0.4} if relatives else {})
     assert Judge(rules).decide(prompts, {"cow": 0.2, "horse": 0.1}) == {"horse": 0.4}
+
+
+def test_only_what_would_sound_is_worth_looking_for() -> None:
+    prompts = Prompts({"dog": 0.1, "person": 0.15, "cat": 0.5}, [Family(("horse", "cow"), 0.4)])
+    assert Judge(RULES).wanted(prompts) == ["cat", "dog"]
+    assert Judge(Rules(relatives=True)).wanted(prompts) == ["cat", "horse", "cow", "dog"]
+
+
+def test_more_is_asked_of_whatever_means_somebody() -> None:
+    prompts = Prompts({"woman": 0.15, "violin": 0.15}, people=frozenset({"woman"}))
+    assert Judge(RULES).decide(prompts, {"woman": 0.5, "violin": 0.5}) == {"violin": 0.15}

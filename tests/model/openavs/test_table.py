@@ -82,3 +82,26 @@ def test_what_is_no_table_is_told_in_one_line(tmp_path: Path, text: str, told: s
 def test_a_table_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read"):
         Table(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("noun", "words", "name"),
+    [
+        ("woman", ["Woman", "man"], "Woman"),
+        ("woman", ["person"], "person"),
+        ("woman", ["man"], "woman"),  # a word for the same noun, and another thing
+        ("acoustic guitar", ["Acoustic guitar", "guitar"], "Acoustic guitar"),
+        ("acoustic guitar", ["violin"], "acoustic guitar"),
+    ],
+)
+def test_the_vocabulary_has_the_last_word_on_nouns_of_other_translations(
+    noun: str, words: list[str], name: str
+) -> None:
+    assert TABLE.called(noun, words) == name
+
+
+def test_a_sentence_means_the_nouns_whose_words_are_in_it() -> None:
+    reads = Table(reads=True)
+    sounds = {"Two puppies bark, a woman talks and cars pass; a race car brakes.": 0.7, "Meow": 0.4}
+    assert reads.prompts(sounds).nouns == {"person": 0.7, "car": 0.7, "cat": 0.4}
+    assert TABLE.prompts(sounds).nouns == {"cat": 0.4}

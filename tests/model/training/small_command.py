@@ -20,7 +20,7 @@ def small(options: LocaliserOptions) -> Localiser:
 def main(arguments: list[str]) -> int:
     """The command, and its exit code."""
     stages = "model.training.stages."
-    with patch(stages + "Localiser", small), patch(stages + "VGGish", Ears):
+    with patch(stages + "Localiser", small), patch.dict(stages + "AUDIO_ENCODERS", {"vggish": Ears}):
         return run_pipeline.main(arguments)
 
 
