@@ -58,7 +58,7 @@ class Folder:
                 if entry.is_symlink() and not self._leads_outside(entry, root, out):
                     self.links += 1
                 elif entry.is_dir():
-                    if os.path.realpath(entry.path) != out:
+                    if not (os.path.exists(out) and os.path.samefile(entry.path, out)):
                         below.append(self._entries(entry.path, name))
                 elif entry.is_file():
                     status = entry.stat()
