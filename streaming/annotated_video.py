@@ -25,6 +25,7 @@ from streaming.messages import Message, Preview, Result
 from streaming.mp4 import Mp4Writer
 from streaming.overlay import DrawnTrack, Layer, compose, draw_strip
 from streaming.overlay.layer import Picture
+from streaming.story import told_offscreen
 
 NS = 1_000_000_000
 SOUND_SLACK_S = 0.001
@@ -259,7 +260,7 @@ class _Scene:
             self._layers[earlier] = compose(
                 [] if now is None else [_drawn(track, masks[track["id"]]) for track in now.result.tracks],
                 *self.canvas,
-                offscreen=now is not None and now.result.offscreen,
+                offscreen=None if now is None else told_offscreen(now.result),
                 notice=self.notice,
             )
         return self._layers[earlier]

@@ -94,7 +94,9 @@ def told_now(now: Mapping[str, Any]) -> str:
     named = ", ".join(name if p is None else f"{name} {100 * p:.0f} %" for name, p in now.get("named", []))
     if named:
         return f"{named} and {now['more']} more" if now.get("more") else named
-    return "offscreen" if now.get("offscreen") else "silence"
+    if now.get("offscreen"):
+        return f"offscreen: {now['offscreen_text']}" if now.get("offscreen_text") else "offscreen"
+    return "silence"
 
 
 def status_tables(told: Mapping[str, Mapping[str, Any]]) -> list[Table]:

@@ -12,11 +12,19 @@ SPANS_TOLD = 6  # of each, the first
 NOW_TOLD = 4  # names that sound now, the surest
 
 
+def told_offscreen(result: Result) -> str | None:
+    """What is heard and not seen, in words; None: nothing is."""
+    if not result.offscreen:
+        return None
+    return f"offscreen: {result.offscreen_text}" if result.offscreen_text else "offscreen sound"
+
+
 def sounding_now(result: Result) -> dict[str, Any]:
     """What a result says, as plain values for the recorder's counters.
 
     `named` holds [name, how surely from 0 to 1 or None], the surest first, each name once, and `more` how
-    many are left out; `offscreen` is true where there is sound, but nothing visible that makes it.
+    many are left out; `offscreen` is true where there is sound, but nothing visible that makes it, and
+    `offscreen_text` what it is, if that is known.
     """
     named: dict[str, float | None] = {}
     for track in result.tracks:
@@ -28,6 +36,7 @@ def sounding_now(result: Result) -> dict[str, Any]:
         "named": [[name, p and round(p, 3)] for name, p in surest],
         "more": len(named) - len(surest),
         "offscreen": result.offscreen,
+        "offscreen_text": result.offscreen_text,
     }
 
 

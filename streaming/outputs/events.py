@@ -67,6 +67,8 @@ class Events:
         heard: dict[int | None, dict[str, Any]] = {track["id"]: _about(track) for track in result.tracks}
         if result.offscreen:
             heard[None] = dict.fromkeys(("track", "label", "p", "sounding", "box"))
+            if result.offscreen_text:
+                heard[None]["text"] = result.offscreen_text
         end_ns = result.t_ns + result.dur_ns
         for id, sound in list(source.sounds.items()):
             if id not in heard and end_ns - sound.until_ns > self._silent_ns:
@@ -98,6 +100,7 @@ class Events:
     def state(self, name: str, wall_ns: int) -> dict[str, Any]:
         """What sounds now, for whoever has missed the events."""
         source = self._sources.setdefault(name, _Source())
+        unseen = source.sounds.get(None)
         return {
             "v": EVENTS_VERSION,
             "source": name,
@@ -110,7 +113,8 @@ class Events:
                 for id, sound in source.sounds.items()
                 if id is not None
             ],
-            "offscreen": None in source.sounds,
+            "offscreen": unseen is not None,
+            **({"offscreen_text": unseen.about["text"]} if unseen and "text" in unseen.about else {}),
             "frame_size": source.frame_size,
         }
 

@@ -21,13 +21,13 @@ __all__ = ["DrawnTrack", "Layer", "compose", "draw", "draw_strip"]
 
 
 def compose(
-    tracks: Sequence[DrawnTrack], height: int, width: int, *, offscreen: bool = False, notice: str = ""
+    tracks: Sequence[DrawnTrack], height: int, width: int, *, offscreen: str | None = None, notice: str = ""
 ) -> Layer:
     """Draws everything that stays for a whole snippet.
 
     Args:
         tracks: what sounds and where; drawn in the order of their ids.
-        offscreen: shows the badge that a sound is heard whose source is not in the picture.
+        offscreen: what the badge of a sound whose source is not in the picture says; None: no badge.
         notice: a caption in the upper edge, such as a warning about the weights.
     """
     style = Style.of(height, width)
@@ -38,8 +38,8 @@ def compose(
     taken = [Box(0, height - strip_height(style), width, strip_height(style))]
     if notice:
         taken.append(paint_pill(layer, notice, AMBER, style, taken, centred=True))
-    if offscreen:
-        taken.append(paint_pill(layer, "offscreen sound", WHITE, style, taken, icon=True))
+    if offscreen is not None:
+        taken.append(paint_pill(layer, offscreen, WHITE, style, taken, icon=True))
     owners = np.sum([track.mask for track in ordered], axis=0, dtype=np.int32)
     for track in ordered:
         if track.mask.any():
@@ -54,7 +54,7 @@ def draw(
     *,
     t_s: float,
     level_dbfs: float | None,
-    offscreen: bool = False,
+    offscreen: str | None = None,
     notice: str = "",
 ) -> Picture:
     """Returns one picture with everything on it; a moving picture is cheaper with a kept layer."""

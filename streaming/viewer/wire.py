@@ -50,6 +50,7 @@ def result(result: Result, latency_ms: float) -> str:
         tracks=[_track(track) for track in result.tracks],
         candidates=_candidates(result),
         offscreen=result.offscreen,
+        offscreen_text=result.offscreen_text,
         has_audio=result.has_audio,
         audio_dbfs=_level(result),
         gap=result.gap,
@@ -68,6 +69,7 @@ def hop(result: Result) -> dict[str, Any]:
             for track in result.tracks
         ],
         "offscreen": result.offscreen,
+        "offscreen_text": result.offscreen_text,
         "audio_dbfs": _level(result),
         "gap": result.gap,
     }

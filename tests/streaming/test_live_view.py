@@ -19,8 +19,8 @@ def camera(**about: Any) -> dict[str, Any]:
     return whole | {"generation": 0, "restarts": 0} | about
 
 
-def heard(*named: list[Any], more: int = 0, offscreen: bool = False) -> dict[str, Any]:
-    now = {"named": list(named), "more": more, "offscreen": offscreen}
+def heard(*named: list[Any], more: int = 0, **unseen: bool | str) -> dict[str, Any]:
+    now = {"named": list(named), "more": more, **unseen}
     return {"results": 4, "latency_p50_ms": 80.0, "latency_p95_ms": 120.0, "now": now}
 
 
@@ -149,6 +149,7 @@ def test_nodes_that_are_not_well_are_named_with_what_they_died_of_before_sources
     [
         (heard(), "silence"),
         (heard(offscreen=True), "offscreen"),
+        (heard(offscreen=True, offscreen_text="church bell"), "offscreen: church bell"),
         (heard(["something without a name", None]), "something without a name"),
         (heard(["[bold]dog\x1b[2J\n", 0.5]), "[bold]dog?[2J? 50 %"),
         ({"results": 0, "now": None}, ""),

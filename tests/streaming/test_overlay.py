@@ -256,12 +256,22 @@ def test_everything_at_once_stays_inside_at_every_size(height: int, width: int) 
     ]
     picture = grey(height, width)
     drawn = draw(
-        picture, tracks, t_s=3661.25, level_dbfs=-3.0, offscreen=True, notice="stand-in weights " * 9
+        picture,
+        tracks,
+        t_s=3661.25,
+        level_dbfs=-3.0,
+        offscreen="offscreen sound",
+        notice="stand-in weights " * 9,
     )
     assert drawn.shape == picture.shape
     assert (picture == 110).all(), "the picture given is left alone"
     again = draw(
-        picture, tracks[::-1], t_s=3661.25, level_dbfs=-3.0, offscreen=True, notice="stand-in weights " * 9
+        picture,
+        tracks[::-1],
+        t_s=3661.25,
+        level_dbfs=-3.0,
+        offscreen="offscreen sound",
+        notice="stand-in weights " * 9,
     )
     np.testing.assert_array_equal(drawn, again)
 
@@ -314,9 +324,9 @@ def test_badge_and_notice_do_not_cover_each_other() -> None:
             .over(grey(height, width))
             .astype(int)
             for offscreen, notice in [
-                (True, ""),
-                (False, "these masks mean nothing"),
-                (True, "these masks mean nothing"),
+                ("offscreen: church bell", ""),
+                (None, "these masks mean nothing"),
+                ("offscreen: church bell", "these masks mean nothing"),
             ]
         ]
         badge, notice, both = (np.abs(layer - plain).max(axis=2) > 0 for layer in layers)

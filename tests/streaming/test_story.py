@@ -6,7 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 from streaming.messages import Result
-from streaming.story import NAMES_TOLD, NOW_TOLD, SPANS_TOLD, UNNAMED, Story, sounding_now
+from streaming.story import (
+    NAMES_TOLD,
+    NOW_TOLD,
+    SPANS_TOLD,
+    UNNAMED,
+    Story,
+    sounding_now,
+    told_offscreen,
+)
 from tests.nodes.samples import NS, result
 
 
@@ -84,10 +92,18 @@ def test_what_sounds_now_is_told_once_by_name_the_surest_first() -> None:
     for track, p in zip(one.tracks, (0.4, 0.61234, 0.7, 0.9), strict=True):
         track["labels"] = [{"name": "bird", "p": 0.95}, {"name": track["label"] or "dog", "p": p}]
     assert sounding_now(one) == {
-        "named": [["dog", 0.7], ["cat", 0.612], [UNNAMED, None]], "more": 0, "offscreen": False
+        "named": [["dog", 0.7], ["cat", 0.612], [UNNAMED, None]], "more": 0, "offscreen": False,
+        "offscreen_text": None,
     }  # fmt: skip
-    assert sounding_now(heard(0)) == {"named": [], "more": 0, "offscreen": False}
-    assert sounding_now(heard(0, offscreen=True)) == {"named": [], "more": 0, "offscreen": True}
+    assert sounding_now(heard(0)) == {"named": [], "more": 0, "offscreen": False, "offscreen_text": None}
+
+
+def test_what_is_heard_and_not_seen_is_told_by_what_it_is_where_that_is_known() -> None:
+    unknown, known = heard(0, offscreen=True), heard(0, offscreen=True, offscreen_text="church bell")
+    assert [sounding_now(one)["offscreen"] for one in (unknown, known)] == [True, True]
+    assert [sounding_now(one)["offscreen_text"] for one in (unknown, known)] == [None, "church bell"]
+    told = [told_offscreen(one) for one in (heard(0, "dog"), unknown, known)]
+    assert told == [None, "offscreen sound", "offscreen: church bell"]
 
 
 def test_however_many_sound_now_few_are_told() -> None:

@@ -451,6 +451,7 @@ class StandIn:
             "size": list(scene.size),
             "tracks": tracks,
             "offscreen": scene.offscreen(frame_t_s),
+            "offscreen_text": "telephone" if scene.offscreen(frame_t_s) else None,
             "has_audio": True,
             "audio_dbfs": round(10 * math.log10(max(1e-12, float(np.mean(samples**2)))), 2),
             "gap": False,
@@ -459,7 +460,7 @@ class StandIn:
         }
 
     def _remember(self, name: str, result: dict[str, Any]) -> None:
-        keys = ("generation", "seq", "t_s", "dur_s", "offscreen", "audio_dbfs", "gap")
+        keys = ("generation", "seq", "t_s", "dur_s", "offscreen", "offscreen_text", "audio_dbfs", "gap")
         tracks = [{key: track[key] for key in ("id", "label", "sounding")} for track in result["tracks"]]
         self._history[name].append({**{key: result[key] for key in keys}, "tracks": tracks})
 

@@ -52,6 +52,14 @@ def test_the_picture_moves_and_what_sounds_is_named_where_it_is(stand_in: StandI
     assert whole > 0.9 * len(frames[25:])
 
 
+def test_what_is_heard_and_not_seen_is_told_by_what_it_is(stand_in: StandIn, visit: Any) -> None:
+    opened = visit(stand_in)
+    opened.until("document.querySelector('#now').innerText.includes('off-screen: telephone')", 20)
+    assert "telephone from off-screen" in opened.page.locator("canvas[aria-label]").first.get_attribute(
+        "aria-label"
+    )
+
+
 def _last_picture_of_hop(t_s: float) -> float:
     return ((t_s + 1e-6) // 0.5 + 1) * 0.5 - 0.04
 

@@ -93,6 +93,11 @@ export function decodeBinary(buffer) {
 const finite = (value, instead = 0) => (Number.isFinite(value) ? value : instead);
 const listOf = (value) => (Array.isArray(value) ? value : []);
 
+/** A text in one line; '' for anything else. */
+function lineOf(text) {
+    return typeof text === 'string' ? oneLine(text) : '';
+}
+
 /**
  * A result in known form: what is missing or of the wrong kind is filled in or left out.
  * @param {object} message of type `result`
@@ -108,7 +113,7 @@ export function checkedResult(message) {
         .filter((track) => track && Number.isInteger(track.id) && typeof track.mask === 'string')
         .map((track) => ({
             id: track.id,
-            label: typeof track.label === 'string' ? oneLine(track.label) : null,
+            label: lineOf(track.label) || null,
             p: Number.isFinite(track.p) ? track.p : null,
             labels: listOf(track.labels).slice(0, 10),
             sounding: Math.min(1, Math.max(0, finite(track.sounding))),
@@ -137,6 +142,7 @@ export function checkedResult(message) {
         tracks,
         candidates,
         offscreen: message.offscreen === true,
+        offscreen_text: lineOf(message.offscreen_text),
         has_audio: message.has_audio !== false,
         audio_dbfs: finite(message.audio_dbfs, -120),
         gap: message.gap === true,
@@ -163,10 +169,11 @@ export function checkedHop(hop) {
             .filter((track) => track && Number.isInteger(track.id))
             .map((track) => ({
                 id: track.id,
-                label: typeof track.label === 'string' ? oneLine(track.label) : null,
+                label: lineOf(track.label) || null,
                 sounding: Math.min(1, Math.max(0, finite(track.sounding))),
             })),
         offscreen: hop.offscreen === true,
+        offscreen_text: lineOf(hop.offscreen_text),
         audio_dbfs: finite(hop.audio_dbfs, -120),
         gap: hop.gap === true,
     };

@@ -31,6 +31,7 @@ export class History {
             end_s,
             tracks: hop.tracks.map(({ id, sounding }) => ({ key: String(id), id, sounding })),
             offscreen: hop.offscreen,
+            offscreen_text: hop.offscreen_text,
             audio_dbfs: hop.audio_dbfs,
             gap: hop.gap,
         };

@@ -98,6 +98,14 @@ export function oneLine(text, longest = 200) {
 }
 
 /**
+ * What is heard and not seen, as part of a sentence.
+ * @param {string} text what it is, '' where it is not known
+ */
+export function fromOffScreen(text) {
+    return `${text || 'a sound'} from off-screen`;
+}
+
+/**
  * How a track is called where it has no name.
  * @param {{id: number, label: string|null}} track
  * @returns {string}

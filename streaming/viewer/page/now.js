@@ -65,12 +65,12 @@ function entriesOf(threshold) {
         }
     };
     for (const source of seen.filter(isOfNow)) {
-        const { tracks, offscreen } = source.sounding(threshold);
+        const { tracks, offscreen, offscreen_text } = source.sounding(threshold);
         for (const track of [...tracks].sort((a, b) => a.id - b.id)) {
             add(track.label, css(trackColour(track.id)), source);
         }
         if (offscreen) {
-            add('off-screen sound', '', source);
+            add(offscreen_text ? `off-screen: ${offscreen_text}` : 'off-screen sound', '', source);
         }
     }
     return [...entries.values()];

@@ -16,6 +16,7 @@ const METER_CELLS = 16;
  * @property {number} height of the picture, pixels
  * @property {import('./following.js').DrawnTrack[]} tracks
  * @property {boolean} offscreen
+ * @property {string} offscreen_text what that sound is, '' where it is not known
  * @property {string} notice what a person has to know of the run, '' for nothing
  * @property {number} t_s stream time
  * @property {number|null} level_dbfs null for a source without sound
@@ -86,7 +87,8 @@ export class Painter {
             taken.push(paintPill(context, frame.notice, AMBER, style, area, []));
         }
         if (frame.offscreen) {
-            taken.push(paintPill(context, 'offscreen sound', WHITE, style, area, taken.slice(1), true));
+            const told = frame.offscreen_text ? `offscreen: ${frame.offscreen_text}` : 'offscreen sound';
+            taken.push(paintPill(context, told, WHITE, style, area, taken.slice(1), true));
         }
         const within = {
             x: style.pad / 2,

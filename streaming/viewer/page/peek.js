@@ -1,6 +1,6 @@
 /** The moment under the pointer: a line through all rows, its picture, and what sounded. */
 import { SPAN_S } from './history.js';
-import { clockText } from './look.js';
+import { clockText, fromOffScreen } from './look.js';
 import { run } from './run.js';
 
 const WAIT_MS = 140;
@@ -154,7 +154,7 @@ export class Peek {
             .filter(({ sounding }) => sounding >= this.threshold())
             .map(({ key }) => this.source.history.names.get(key));
         if (hop.offscreen) {
-            names.push('a sound from off-screen');
+            names.push(fromOffScreen(hop.offscreen_text));
         }
         return names.length ? names.join(', ') : 'nothing sounded';
     }

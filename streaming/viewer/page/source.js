@@ -353,6 +353,7 @@ export class Source {
                     box: track.box.map((side, index) => side * scale[index % 2]),
                 })),
                 offscreen: Boolean(result?.offscreen),
+                offscreen_text: result?.offscreen_text ?? '',
                 level_dbfs: silent ? null : this.meter.next(level_dbfs ?? -120, t_s),
             };
             this.age_s = age_s;
@@ -364,6 +365,7 @@ export class Source {
             t_s,
             tracks: this.scene.tracks,
             offscreen: this.scene.offscreen,
+            offscreen_text: this.scene.offscreen_text,
             notice: this.notice,
             level_dbfs: this.scene.level_dbfs,
             view,
@@ -390,11 +392,12 @@ export class Source {
     /** What sounds in the picture that is shown. */
     sounding(threshold) {
         if (!this.scene) {
-            return { tracks: [], offscreen: false };
+            return { tracks: [], offscreen: false, offscreen_text: '' };
         }
         return {
             tracks: this.scene.tracks.filter(({ silent, sounding }) => !silent && sounding >= threshold),
             offscreen: this.scene.offscreen,
+            offscreen_text: this.scene.offscreen_text,
         };
     }
 

@@ -1,5 +1,5 @@
 /** The tile of one source: its picture, its state and its figures. */
-import { oneLine } from './look.js';
+import { fromOffScreen, oneLine } from './look.js';
 
 const STATES = {
     starting: 'starting',
@@ -163,10 +163,10 @@ export class Tile {
 
     /** What is seen, in words, for whoever does not see it. */
     #told() {
-        const { tracks, offscreen } = this.source.sounding(0);
+        const { tracks, offscreen, offscreen_text } = this.source.sounding(0);
         const names = tracks.map(({ label }) => label);
         if (offscreen) {
-            names.push('a sound from off-screen');
+            names.push(fromOffScreen(offscreen_text));
         }
         return names.length ? `Sounding: ${names.join(', ')}` : 'Nothing is sounding';
     }

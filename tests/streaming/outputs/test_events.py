@@ -142,6 +142,16 @@ def test_what_is_heard_and_not_seen_has_no_track_and_no_name() -> None:
     assert events.state("cam", WALL_NS)["offscreen"] is False
 
 
+def test_what_is_heard_and_not_seen_is_told_by_what_it_is_where_that_is_known() -> None:
+    events = Events()
+    assert "offscreen_text" not in events.state("cam", WALL_NS)
+    (appeared,) = events.add(heard(0, offscreen=True, offscreen_text="church bell"), WALL_NS)
+    assert (appeared["track"], appeared["text"]) == (None, "church bell")
+    assert events.state("cam", WALL_NS)["offscreen_text"] == "church bell"
+    assert events.add(heard(1, offscreen=True), WALL_NS) == [], "it goes on"
+    assert "offscreen_text" not in events.state("cam", WALL_NS)
+
+
 def test_in_a_new_generation_nothing_of_the_old_one_sounds() -> None:
     events = Events()
     events.add(heard(0, (1, "dog"), (2, "cat")), WALL_NS)
@@ -233,6 +243,7 @@ def test_the_text_describes_what_is_told() -> None:
     assert list(event) == list(happened[0])
     assert (list(state), list(state["tracks"][0])) == (list(told), list(told["tracks"][0]))
     happened += events.add(heard(1, (1, "cat")), WALL_NS) + events.silence("cam", WALL_NS)
+    happened += events.add(heard(2, offscreen=True, offscreen_text="church bell"), WALL_NS)
     table = text[text.index("### An event") : text.index("Values of `silent`")]
     rows = {key for row in re.findall(r"^\| (`.*?`) \|", table, re.M) for key in re.findall(r"`(\w+)`", row)}
     assert rows == {key for event in happened for key in event}

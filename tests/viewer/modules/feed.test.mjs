@@ -120,7 +120,9 @@ test('a result is brought into known form', () => {
             null,
             { id: 2 },
         ],
+        offscreen_text: 'church\n bell',
     });
+    assert.equal(result.offscreen_text, 'church bell');
     assert.deepEqual(
         result.tracks.map(({ id, label, sounding }) => [id, label, sounding]),
         [[1, 'a b', 1]],
@@ -129,7 +131,8 @@ test('a result is brought into known form', () => {
     assert.equal(checkedResult({ t_s: 1, frame_t_s: 'x', size: [1, 1] }), null);
     assert.equal(checkedResult({ t_s: 1, frame_t_s: 1 }), null);
     assert.equal(checkedHop(null), null);
-    assert.deepEqual(checkedHop({ t_s: 2, tracks: 5 }).tracks, []);
+    const bare = checkedHop({ t_s: 2, tracks: 5, offscreen_text: {} });
+    assert.deepEqual([bare.tracks, bare.offscreen_text], [[], '']);
 });
 
 test('waits grow, and are not all alike', () => {
