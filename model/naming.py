@@ -38,8 +38,9 @@ class Namer:
 
     def use(self, words: Sequence[str]) -> None:
         """Take another vocabulary: tracks that were looked at are named anew at once."""
-        self._text = self.classifier.encode_words(words).cpu().numpy()
         self.words = tuple(words)
+        # Of the vocabulary, and of it with one word more.
+        self._text: dict[str | None, np.ndarray] = {None: self.classifier.encode_words(words).cpu().numpy()}
 
     @torch.inference_mode()
     def look(
@@ -82,9 +83,19 @@ class Namer:
         for track, embedding in zip(due, self.classifier.encode_regions(regions).cpu().numpy(), strict=True):
             self.cache.look(source, seq, track, embedding)
 
-    def labels(self, source: str, track_id: int, most: int) -> list[tuple[str, float]]:
-        """A track's best words with their probabilities, best first; none if it was never looked at."""
-        return self.cache.labels(source, track_id, self._text, self.words, most)
+    def labels(
+        self, source: str, track_id: int, most: int, also: str | None = None
+    ) -> list[tuple[str, float]]:
+        """A track's best words with their probabilities, best first; none if it was never looked at.
+
+        Args:
+            also: a word that this track may have besides, at the end of the vocabulary.
+        """
+        if also not in self._text:
+            own = self.classifier.encode_words([str(also)]).cpu().numpy()
+            self._text[also] = np.concatenate([self._text[None], own])
+        words = self.words if also is None else (*self.words, also)
+        return self.cache.labels(source, track_id, self._text[also], words, most)
 
     def forget(self, source: str) -> None:
         """Let go of a source's tracks."""

@@ -11,22 +11,20 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from model.checkpoint import Weights
 from model.classifier import OpenVocabularyClassifier
 from model.labels import LabelOptions
-from model.masks import certainties, frame_masks, soft_masks
+from model.masks import soft_masks
 from model.naming import PAIR_THRESHOLD, Namer, published_choice
 from model.options import ClassifierOptions, Selection
 from model.precision import device_of
-from model.rle import box_and_area, encode_mask
 from model.vocabulary import Vocabulary
+from nodes.answers import answer, visible
 from nodes.vocabulary import first_vocabulary, replaced
 from streaming.config import Config
 from streaming.errors import UserError
 from streaming.memory import Memory
-from streaming.messages import Message, Result, SoundingMasks
+from streaming.messages import Message, SoundingMasks
 
 
 class ClassificationStage:
@@ -57,25 +55,12 @@ class ClassificationStage:
         cls, config: Config, weights: Weights, memory: Memory | None = None
     ) -> ClassificationStage:
         """With the vocabulary that was set last, if any was since the run began."""
-        m, v = config.model, config.vocabulary
-        classifier = OpenVocabularyClassifier(
-            m.clip,
-            weights,
-            device=device_of(m.device),
-            precision=m.precision,
-            cache_dir=Path(v.cache_dir).expanduser() if v.cache_dir else None,
-        )
         return cls(
-            classifier,
+            classifier_of(config, weights),
             first_vocabulary(config, memory),
-            labels=LabelOptions(
-                max_age=max(1, round(config.labels.max_age_s / config.source.hop_s)),
-                sure_probability=config.labels.unsure_below,
-                min_shape_iou=config.labels.changed_iou,
-                looks=config.labels.looks_kept,
-            ),
-            options=ClassifierOptions(clip=m.clip, crop=m.crop, crop_anchor=m.resolved_anchor),
-            selection=m.resolved_selection,
+            labels=label_options(config),
+            options=classifier_options(config),
+            selection=config.model.resolved_selection,
             top_k=config.labels.top_k,
             offscreen_dbfs=config.tracks.offscreen_dbfs,
             candidates=config.candidates > 0,
@@ -91,64 +76,31 @@ class ClassificationStage:
         if not isinstance(message, SoundingMasks):
             return
         start = perf_counter()
-        h, w = message.image.shape[:2]
         seen = [(track["id"], track["sounding"]) for track in message.tracks]
         soft = soft_masks(message.mask_logits, message.padded_size)
         self.namer.look(message.source, message.seq, message.image, seen, soft)
-        tracks = self._named(
-            message, frame_masks(message.mask_logits, message.padded_size, (h, w), message.frame_size)
-        )
+        tracks = self._named(message)
         self.count += 1
-        yield Result(
-            **message.carry(classify=1000 * (perf_counter() - start)),
-            tracks=tracks,
-            frame_size=message.frame_size,
-            frame_t_ns=message.frame_t_ns,
-            has_audio=message.has_audio,
-            audio_dbfs=message.audio_dbfs,
-            offscreen=message.has_audio and message.audio_dbfs >= self.offscreen_dbfs and not tracks,
-            window_fill=message.window_fill,
+        yield answer(
+            message,
+            tracks,
+            offscreen_dbfs=self.offscreen_dbfs,
             vocabulary_revision=self.vocabulary.revision,
-            candidates=self._silent(message) if self.candidates else None,
+            candidates=self.candidates,
+            classify_ms=1000 * (perf_counter() - start),
         )
 
-    def _silent(self, message: SoundingMasks) -> list[dict[str, Any]]:
-        """The candidates of a result, less those whose mask is empty at frame size."""
-        if not message.candidates:
-            return []
-        h, w = message.image.shape[:2]
-        masks = frame_masks(message.candidate_logits, message.padded_size, (h, w), message.frame_size)
-        coded = [encode_mask(mask) for mask in masks]
-        return [
-            {"sounding": candidate["sounding"], "mask": rle, "box": box}
-            for candidate, rle in zip(message.candidates, coded, strict=True)
-            for box, area in [box_and_area(rle)]
-            if area
-        ]
-
-    def _named(self, message: SoundingMasks, masks: np.ndarray) -> list[dict[str, Any]]:
+    def _named(self, message: SoundingMasks) -> list[dict[str, Any]]:
         """The tracks of a result, less those whose mask is empty at frame size."""
         named = []
         # Every pair above the threshold has to take part in the published choice, whatever is reported.
         most = self.top_k if self.selection == "sounding" else max(self.top_k, int(1 / PAIR_THRESHOLD))
-        sure = [{"certainty": one} if self.certainty else {} for one in certainties(message.mask_logits)]
-        for track, mask, more in zip(message.tracks, masks, sure, strict=True):
+        for track, told in visible(message, certainty=self.certainty):
             labels = self.namer.labels(message.source, track["id"], most)
-            rle = encode_mask(mask)
-            box, area = box_and_area(rle)
-            if area and labels:
-                named.append(
-                    {
-                        "id": track["id"],
-                        "label": labels[0][0],
-                        "labels": [{"name": name, "p": round(p, 4)} for name, p in labels],
-                        "sounding": track["sounding"],
-                        "mask": rle,
-                        "box": box,
-                        "area": area,
-                        **more,
-                    }
-                )
+            if labels:
+                told["label"] = labels[0][0]
+                told["labels"] = [{"name": name, "p": round(p, 4)} for name, p in labels]
+                named.append(told)
         chosen = named if self.selection == "sounding" else best_pairs(named)
         return [{**track, "labels": track["labels"][: self.top_k]} for track in chosen]
 
@@ -172,6 +124,34 @@ class ClassificationStage:
             "clip_calls_saved": self.cache.clip_calls_saved,
             "vocabulary_revision": self.vocabulary.revision,
         }
+
+
+def classifier_of(config: Config, weights: Weights) -> OpenVocabularyClassifier:
+    """The configured CLIP. Raises `ModelError`."""
+    m, folder = config.model, config.vocabulary.cache_dir
+    return OpenVocabularyClassifier(
+        m.clip,
+        weights,
+        device=device_of(m.device),
+        precision=m.precision,
+        cache_dir=Path(folder).expanduser() if folder else None,
+    )
+
+
+def classifier_options(config: Config) -> ClassifierOptions:
+    """How objects are cut out for it."""
+    m = config.model
+    return ClassifierOptions(clip=m.clip, crop=m.crop, crop_anchor=m.resolved_anchor)
+
+
+def label_options(config: Config) -> LabelOptions:
+    """When it looks at a track again."""
+    return LabelOptions(
+        max_age=max(1, round(config.labels.max_age_s / config.source.hop_s)),
+        sure_probability=config.labels.unsure_below,
+        min_shape_iou=config.labels.changed_iou,
+        looks=config.labels.looks_kept,
+    )
 
 
 def best_pairs(tracks: list[dict[str, Any]]) -> list[dict[str, Any]]:

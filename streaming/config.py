@@ -313,6 +313,9 @@ class OpenAvsConfig(Section):
     """... and that from which on a word counts for it."""
     table: str | None = None
     """The path of a translation table; unless given, model/openavs/table.yaml."""
+    clip: str | None = "auto"
+    """The weights of the CLIP that confirms names (`model.clip`): a path, `fetched:NAME` or `bundled:tiny`;
+    `auto`, those that were fetched for it, if any were; null: nobody confirms them."""
     llm: OpenAvsLlmConfig = OpenAvsLlmConfig()
     rules: OpenAvsRulesConfig = OpenAvsRulesConfig()
 

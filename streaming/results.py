@@ -226,6 +226,7 @@ def _track(track: dict[str, Any]) -> dict[str, Any]:
         "box": [int(side) for side in track["box"]],
         "area": int(track["area"]),
         **({"certainty": rounded(track["certainty"], 4)} if "certainty" in track else {}),
+        **({"confirmed": bool(track["confirmed"])} if "confirmed" in track else {}),
     }
 
 
@@ -278,7 +279,7 @@ LINE = {
     "wall_time": str,
 }
 # Keys of a track or of a line that are there only where they were asked for, or where the model knows.
-MAY_BE_OF_TRACK = {"certainty": float}
+MAY_BE_OF_TRACK = {"certainty": float, "confirmed": bool}
 MAY_BE = {"candidates": [CANDIDATE], "offscreen_text": str}
 
 

@@ -53,6 +53,11 @@ def standing(one: WeightSet) -> State:
     return order[min(order.index(state(one, file)) for file in one.files)]
 
 
+def is_here(name: str) -> bool:
+    """Whether a set of weights is here and whole, by sizes."""
+    return standing(table()[name]) == "here"
+
+
 def found(name: str) -> Path:
     """The file of a set of weights, or the folder of a set of several.
 

@@ -121,11 +121,10 @@ class Table:
         """The noun that a word means; None: the table has none."""
         return self._meanings.get(word.casefold())
 
-    def called(self, noun: str, vocabulary: Iterable[str]) -> str:
-        """What an object is called: the vocabulary's word where exactly one means it, else the noun.
+    def meant_by(self, noun: str, vocabulary: Iterable[str]) -> list[str]:
+        """The vocabulary's words that an object with this noun may be called by.
 
-        Where several do (man, woman), a sound does not tell which of them it is. What is a word for a noun
-        itself (a translation may say woman) is never called by another such word.
+        What is a word for a noun itself (a translation may say woman) is never called by another such word.
         """
         words = list(vocabulary)
         same = [word for word in words if word.casefold() == noun.casefold()]
@@ -134,6 +133,14 @@ class Table:
             same = [word for word in words if word.casefold() == meant]
         if not same and meant == noun:
             same = [word for word in words if self.noun(word) == noun]
+        return same
+
+    def called(self, noun: str, vocabulary: Iterable[str]) -> str:
+        """What an object is called: the vocabulary's word where exactly one means it, else the noun.
+
+        Where several do (man, woman), a sound does not tell which of them it is.
+        """
+        same = self.meant_by(noun, vocabulary)
         return same[0] if len(same) == 1 else noun
 
     def is_sound(self, text: str) -> bool:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from model.checkpoint import weights_path
+from model.checkpoint import Weights, open_weights, weights_path
 from model.depot import found
-from model.depot.shelf import named
+from model.depot.shelf import is_here, named
 from model.errors import ModelError
 from model.openavs.interfaces import AudioToText, PromptTranslation, TextToMask
 from model.openavs.litert import require_litert
@@ -20,6 +20,7 @@ from model.vocabulary import Vocabulary
 from streaming.config import Config, OpenAvsConfig, load
 
 FETCHED = "fetched:"
+OF_CLIP = {"ViT-B-16-quickgelu": "clip-vit-b-16", "ViT-L-14-336-quickgelu": "clip-vit-l-14-336"}
 LESSONS = "bundled:tiny"  # whose ears, backbone and alignment were taught by tags alone
 # The settings that name a provider's weights, and the set that is meant where nothing is given.
 OF_LITERT = {"yamnet": {"yamnet": "yamnet"}, "deeplab": {"deeplab": "deeplab"}}
@@ -119,6 +120,32 @@ def scale_of(config: Config) -> Scale:
     return SCALES[config.openavs.audio_to_text]
 
 
+def clip_weights_of(config: Config) -> Weights | None:
+    """Those of the CLIP that confirms names; None: nobody does. Raises `ModelError`."""
+    if config.openavs.clip == "stand-in":
+        return open_weights("stand-in", config.model.stand_in_salt)
+    path = clip_path(config)
+    if path is None:
+        return None
+    from model.clip_weights import ClipWeights
+
+    return ClipWeights(path)
+
+
+def clip_path(config: Config) -> Path | None:
+    """The file of them. Raises `ModelError`: it was asked for and is not here."""
+    given = config.openavs.clip
+    if given == "auto":
+        name = OF_CLIP.get(config.model.clip)
+        return found(name) if name is not None and is_here(name) else None
+    if given is None or given == "stand-in":
+        return None
+    path = weights_path(given)
+    if not path.is_file():
+        raise ModelError(f"openavs.clip: found no file {path}, expected weights of {config.model.clip}")
+    return path
+
+
 def clap_words(o: OpenAvsConfig) -> tuple[str, ...]:
     """What CLAP chooses from. Raises `ModelError`."""
     words = o.clap_words
@@ -153,6 +180,7 @@ def require_providers(config: Config) -> None:
         if name not in OF_LITERT and not (path / "config.json").is_file():
             raise ModelError(f"openavs.{name}: found no {path / 'config.json'}, expected a model's folder")
     table_of(config)
+    clip_path(config)
     if o.audio_to_text == "clap":
         clap_words(o)
     if o.prompt_translation == "llm":

@@ -18,11 +18,12 @@ from model.classifier import OpenVocabularyClassifier, probabilities
 from model.crops import crop_objects
 from model.errors import ModelError
 from model.labels import LabelOptions
+from model.masks import frame_masks
 from model.options import ClassifierOptions, CropAnchor, Selection
 from model.rle import decode_mask
 from model.vocabulary import Vocabulary
 from nodes import classification
-from nodes.classification import ClassificationStage, best_pairs, frame_masks
+from nodes.classification import ClassificationStage, best_pairs
 from streaming.config import load, setting
 from streaming.errors import UserError
 from streaming.memory import Memory
