@@ -53,6 +53,7 @@ class Second:
     dbfs: float
     sounds: Mapping[str, float]
     areas: Mapping[str, float]
+    closer: Mapping[str, float]  # at a closer look
     sounding: frozenset[str]  # nouns of the preset
     outside: frozenset[str]  # what sounds and is seen, and has no noun
     is_offscreen: bool  # all that sounds is out of sight
@@ -143,7 +144,11 @@ class Scorer:
         tally, judge = Tally(), Judge(rules)
         heard = self._heard(clip.name, rules.mean_s, rules.drop_db, rules.loudest_s, rules.silence_dbfs)
         for second, prompts in zip(clip.seconds, heard, strict=True):
-            tally.add(second, judge.decide(prompts, second.areas))
+            areas = dict(second.areas)
+            if rules.closer:
+                unseen = judge.unseen(prompts, areas)
+                areas |= {noun: second.closer[noun] for noun in unseen if noun in second.closer}
+            tally.add(second, judge.decide(prompts, areas))
         return tally
 
     def _hear(self, name: str, *averaging: float) -> list[Prompts | None]:
@@ -187,20 +192,21 @@ def read_clips(path: Path, table: Table, kept: Mapping[str, Any], known: frozens
     for entry in yaml.safe_load(path.read_text(encoding="utf-8")):
         truth = {t: about for about in entry["seconds"] for t in spread(about["t"])}
         seconds = []
-        for t, dbfs, sounds, areas in kept[entry["file"]]:
+        for t, dbfs, sounds, areas, nearer in kept[entry["file"]]:
             if t not in truth:
                 continue
             nouns = {word: table.noun(word) for word in truth[t]["sounding"]}
             inside = frozenset(noun for noun in nouns.values() if noun in known)
             outside = frozenset(word for word, noun in nouns.items() if noun not in known)
             is_offscreen = not nouns and bool(truth[t]["offscreen"])
-            seconds.append(Second(t * NS, dbfs, sounds, areas, inside, outside, is_offscreen))
+            seconds.append(Second(t * NS, dbfs, sounds, areas, nearer, inside, outside, is_offscreen))
         clips.append(Clip(entry["file"], bool(entry["sure"]), seconds))
     return clips
 
 
 def observed(path: Path, config: Any) -> dict[str, Any]:
     """Level, sounds and areas of every second of every clip, by the preset's own networks."""
+    from model.openavs.closer import closer
     from model.openavs.deeplab import NOUNS, DeepLab
     from nodes.capture import open_source
     from nodes.openavs.hearing import HearingStage
@@ -220,7 +226,11 @@ def observed(path: Path, config: Any) -> dict[str, Any]:
                 seen = eyes.regions(features.image, NOUNS)
                 areas = {noun: round(region.area, 5) for noun, region in seen.items()}
                 sounds = {sound["name"]: sound["p"] for sound in features.sounds}
-                rows.append((round(features.t_ns / NS), features.audio_dbfs, sounds, areas))
+                nearer = {
+                    noun: round(region.area, 5)
+                    for noun, region in closer(eyes, features.image, NOUNS, seen).items()
+                }
+                rows.append((round(features.t_ns / NS), features.audio_dbfs, sounds, areas, nearer))
         print(f"{entry['file']}: {len(rows)} s", file=sys.stderr)
     return kept
 

@@ -234,7 +234,7 @@ TYPED = [
     ("evaluate --data missing", "missing"),
     ("evaluate --data binary", "binary"),
     ("evaluate --data folder --clips 0", "--clips: found 0, expected 1 or more"),
-    ("evaluate --data folder --model nope", "model.name: found 'nope', expected one of edge, r50"),
+    ("evaluate --data folder --model nope", "model.name: found 'nope', expected one of edge, lessons"),
     ("evaluate --data folder --weights missing.pth", "missing.pth: no such checkpoint. Get"),
     ("train --config missing.yaml", "missing.yaml: cannot be read as a configuration: No such file"),
     ("train --config list.yaml", "list.yaml:1: found a list, expected sections"),
@@ -246,7 +246,7 @@ TYPED = [
     ("weights fetch yamnet --from missing", "--from missing: expected a folder"),
     ("bench --json folder", "folder: cannot be written (Is a directory); choose another file"),
     ("bench --json binary/x", "binary/x: cannot be written (File exists); choose another file"),
-    ("bench --model nope", "model.name: found 'nope', expected one of edge, r50, swinb, tiny"),
+    ("bench --model nope", "model.name: found 'nope', expected one of edge, lessons, openavs, r50"),
 ]  # fmt: skip
 
 
@@ -350,7 +350,10 @@ WELL = "run --source clip.mp4 --weights stand-in --vocabulary dog --out out"
         ("run --source clip.mp4 --weights .", ".: no such checkpoint."),
         (f"{WELL} --vocabulary ','", "vocabulary: entry 1: found an empty word"),
         (f"{WELL} --vocabulary missing.yaml", "missing.yaml: cannot be read"),
-        (f"{WELL} --model r5", "--model: model.name: found 'r5', expected one of edge, r50, swinb, tiny"),
+        (
+            f"{WELL} --model r5",
+            "--model: model.name: found 'r5', expected one of edge, lessons, openavs, r50",
+        ),
         (f"{WELL} --config missing.yaml", "missing.yaml: cannot be read as a configuration"),
         (f"{WELL} --set source.hop_s=0.3", "--set: source.hop_s: found 0.3, expected one of 1.0, 0.5"),
         (f"{WELL} --set links.control=tcp://0.0.0.0:7100", "others can reach this address, so it needs keys"),

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from model.live import timed
 from model.localiser import padded_size
-from model.openavs.interfaces import PromptTranslation, Region, Sounds, TextToMask
+from model.openavs.closer import closer
+from model.openavs.interfaces import Prompts, PromptTranslation, Region, Sounds, TextToMask
 from model.openavs.rules import Ears, Judge, Rules
 from model.selection import Candidates
 from model.tracks import Sighting, Tracker, TrackOptions
@@ -101,15 +102,13 @@ class LiveOpenAvs:
             sounds = state.ears.hear(snippet.t_ns, snippet.audio_dbfs, snippet.sounds)
             prompts = None if sounds is None else self.translation.prompts(sounds)
         with timed(ms, "see"):
-            everything = self.eyes.nouns if self.most_silent else None
-            asked = state.judge.wanted(prompts) if everything is None else everything
-            regions = self.eyes.regions(snippet.image, asked) if asked else {}
+            regions = self._seen(snippet.image, state.judge, prompts)
         with timed(ms, "track"):
             areas = {noun: region.area for noun, region in regions.items()}
             scores = state.judge.decide(prompts, areas)
-            logits = {noun: region_logits(region) for noun, region in regions.items()}
+            silent = self._silent(regions, scores)
+            logits = {noun: region_logits(regions[noun]) for noun in (*scores, *silent)}
             found = self._tracked(state.tracker, snippet, scores, logits)
-        silent = self._silent(regions, scores)
         unseen = sounds is not None and not found
         shape = tuple(side // 2 for side in padded_size((snippet.image.shape[0], snippet.image.shape[1])))
         return Step(
@@ -120,6 +119,18 @@ class LiveOpenAvs:
             self.translation.offscreen_text(sounds) if unseen and sounds else None,
             ms,
         )
+
+    def _seen(self, image: NDArray[np.uint8], judge: Judge, prompts: Prompts | None) -> dict[str, Region]:
+        """What is asked for, and all else that the eyes know where that is of use."""
+        wanted = judge.wanted(prompts)
+        of_use = self.most_silent or (self.rules.closer and wanted)
+        asked = self.eyes.nouns if of_use and self.eyes.nouns is not None else wanted
+        regions = self.eyes.regions(image, asked) if asked else {}
+        if self.rules.closer:
+            unseen = judge.unseen(prompts, {noun: region.area for noun, region in regions.items()})
+            if unseen:
+                regions |= closer(self.eyes, image, unseen, regions)
+        return regions
 
     def forget(self, source: str) -> None:
         """Let go of everything about a source, its ids included."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from model.checkpoint import Weights, open_weights, weights_path
 from model.depot import found
-from model.depot.shelf import is_here, named
+from model.depot.shelf import FETCH, is_here, named
+from model.depot.table import table
 from model.errors import ModelError
 from model.openavs.interfaces import AudioToText, PromptTranslation, TextToMask
 from model.openavs.litert import require_litert
@@ -82,13 +83,13 @@ def eyes_of(config: Config) -> TextToMask:
 
 def translation_of(config: Config, nouns: Collection[str] | None) -> PromptTranslation:
     """For eyes that find these nouns, or None: any. Raises `ModelError`."""
-    o, table = config.openavs, table_of(config)
+    o, own = config.openavs, table_of(config)
     if o.prompt_translation == "table":
-        return table
+        return own
     if o.prompt_translation == "names":
         from model.openavs.names import Names
 
-        return Names(table)
+        return Names(own)
     from model.openavs.endpoint import Endpoint
     from model.openavs.llm import Llm
     from model.openavs.questions import checked
@@ -97,7 +98,7 @@ def translation_of(config: Config, nouns: Collection[str] | None) -> PromptTrans
 
     folder = config.vocabulary.cache_dir
     return Llm(
-        table,
+        own,
         Endpoint(o.llm.url, o.llm.key_variable, o.llm.timeout_s).ask,
         o.llm.models,
         wordings=o.llm.wordings,
@@ -158,10 +159,28 @@ def weights_of(config: Config) -> dict[str, Path]:
     Raises:
         ModelError: one was not given and is not here.
     """
+    given = _given(config)
+    return {setting: _place(setting, *one) for setting, one in given.items()}
+
+
+def _given(config: Config) -> dict[str, tuple[str | None, str | None]]:
+    """Of each setting that names weights: what it was given, and the set that is meant where it was not."""
     o = config.openavs
     known = OF_LITERT | OF_TRANSFORMERS | {"lessons": {}}
     sets = known[o.audio_to_text] | known[o.text_to_mask]
-    return {setting: _place(setting, getattr(o, setting), usual) for setting, usual in sets.items()}
+    return {setting: (getattr(o, setting), usual) for setting, usual in sets.items()}
+
+
+def _require_fetched(config: Config) -> None:
+    """Raises `ModelError` where several sets are missing that one command fetches."""
+    sets = [
+        usual if given is None else given.removeprefix(FETCHED) for given, usual in _given(config).values()
+    ]
+    of_preset = {name for name, one in table().items() if config.model.name in one.presets}
+    missing = [name for name in sets if name in of_preset and not is_here(name)]
+    if len(missing) > 1 and None not in sets:
+        told = f"{', '.join(missing[:-1])} and {missing[-1]} are not here"
+        raise ModelError(f"{told}; fetch them: {FETCH} {config.model.name}")
 
 
 def require_providers(config: Config) -> None:
@@ -174,6 +193,7 @@ def require_providers(config: Config) -> None:
         from model.openavs.pretrained import require_transformers
 
         require_transformers()
+    _require_fetched(config)
     for name, path in weights_of(config).items():
         if name in OF_LITERT and not path.is_file():
             raise ModelError(f"openavs.{name}: found no file {path}, expected the network's .tflite file")

@@ -23,7 +23,7 @@ def test_a_successor_calls_things_by_the_words_that_were_set_last() -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ((), "yamnet is not here; fetch it: python run_pipeline.py weights fetch yamnet"),
+        ((), "yamnet and deeplab are not here; fetch them: python run_pipeline.py weights fetch edge"),
         (("--weights", "stand-in"), "model 'edge' takes no checkpoint"),
         (
             ("--set", "openavs.yamnet=none.tflite", "--set", "openavs.deeplab=none.tflite"),
@@ -55,7 +55,8 @@ def test_a_preset_of_foundation_models_says_what_to_fetch_and_what_to_install(
     monkeypatch.setattr("model.openavs.pretrained.find_spec", lambda name: name)
     assert main(run) == 2
     error = capsys.readouterr().err
-    assert "clap is not here; fetch it: python run_pipeline.py weights fetch clap" in error
+    assert error.startswith("error: clap, grounding-dino and sam")
+    assert f"are not here; fetch them: python run_pipeline.py weights fetch {preset}" in error
     assert error.count("\n") == 1
     monkeypatch.setattr("model.openavs.pretrained.find_spec", lambda name: None)
     assert main(run) == 2

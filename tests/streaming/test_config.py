@@ -213,7 +213,7 @@ BEYOND = (
         ),
         (
             "model: {name: r51}",
-            "model.name: found 'r51', expected one of edge, openavs, r50, sam4avs, swinb, tiny",
+            "model.name: found 'r51', expected one of edge, lessons, openavs, r50, sam4avs, swinb, tiny",
         ),
         (
             "openavs: {llm: {key_variable: sk-abc}}",
@@ -221,11 +221,11 @@ BEYOND = (
         ),
         (
             "model: {name: demo}",
-            "model.name: found 'demo', expected one of edge, openavs, r50, sam4avs, swinb, tiny",
+            "model.name: found 'demo', expected one of edge, lessons, openavs, r50, sam4avs, swinb, tiny",
         ),
         (
             "model: {name: ./r50}",
-            "model.name: found './r50', expected one of edge, openavs, r50, sam4avs, swinb, tiny",
+            "model.name: found './r50', expected one of edge, lessons, openavs, r50, sam4avs, swinb, tiny",
         ),
         ("model: {name: [r50]}", "model.name: found a list, expected text"),
         ("labels: [top_k]", f"labels: found a list, expected {LABELS}"),
