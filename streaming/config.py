@@ -246,8 +246,9 @@ class OpenAvsRulesConfig(Section):
     """So many dB below the loudest snippet of late is silence, whatever it sounds like."""
     loudest_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """How many seconds the loudest snippet is remembered for that."""
-    closer: bool = False
-    """Whether what is heard and not seen, people aside, is looked for again in parts of the picture."""
+    closer: Annotated[int, Field(ge=0, le=20)] = 0
+    """So many things that are heard and not seen, people aside, are looked for again, each in a part of the
+    picture: where it was last, or in the middle."""
     relatives: bool = False
     """Whether a sound of an animal (or vehicle) that is not seen may mean the largest one that is."""
     narration_speech: Share = 0.20

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from streaming.clock import Clock
 from streaming.config import Config, load, setting
+from streaming.nursery import Nursery
 from streaming.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,9 +42,22 @@ def settings(source: Path | None, out: Path, *more: str) -> Config:
     )
 
 
+@cache
+def nursery() -> Nursery:
+    """Where the nodes of most tests begin: each is spared the seconds in which it would load libraries."""
+    made = Nursery()
+    atexit.register(made.close)
+    return made
+
+
+def supervisor(config: Config, **watching: Callable) -> Supervisor:
+    """Of nodes that begin in the nursery; what is run as a command starts its own from nothing."""
+    return Supervisor(config, clock=Clock(), begin=nursery().start, **watching)
+
+
 def run(config: Config, **watching: Callable) -> dict:
     """Run to the end in this process's supervisor; the nodes' counters."""
-    return Supervisor(config, clock=Clock(), **watching).run()
+    return supervisor(config, **watching).run()
 
 
 def command(*args: str, **options: object) -> subprocess.CompletedProcess[str]:

@@ -32,7 +32,7 @@ from streaming.supervisor import NODES, Supervisor
 from streaming.tape import TapeReader
 from tests.cameras import RtspCamera, needs_rtsp
 from tests.media import make_clip
-from tests.pipeline import ROOT, alive, descendants, settings, wait_for
+from tests.pipeline import ROOT, alive, descendants, settings, supervisor, wait_for
 
 pytestmark = pytest.mark.slow
 ENOUGH_S = 90.0
@@ -103,10 +103,10 @@ class Trouble(threading.Thread):
 
 def run_through(config: Config, steps: Callable[[Trouble], None], **watching: Callable) -> dict[str, Any]:
     """The counters of a run that lasts as long as the trouble that is made."""
-    supervisor = Supervisor(config, clock=Clock(), **watching)
-    trouble = Trouble(supervisor, steps)
+    running = supervisor(config, **watching)
+    trouble = Trouble(running, steps)
     trouble.start()
-    counters = supervisor.run()
+    counters = running.run()
     trouble.join(ENOUGH_S)
     assert trouble.failure is None, trouble.failure
     return counters

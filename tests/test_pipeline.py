@@ -29,7 +29,7 @@ from streaming.results import first_difference, read_results
 from streaming.supervisor import NODES, NodeFailure, Supervisor
 from tests.brokers import Listener, Mosquitto, needs_mosquitto
 from tests.media import make_clip
-from tests.pipeline import ROOT, alive, command, descendants, free_port, run, settings, wait_for
+from tests.pipeline import ROOT, alive, command, descendants, free_port, run, settings, supervisor, wait_for
 from tests.viewers import joins, played, read
 
 pytestmark = pytest.mark.slow
@@ -181,9 +181,9 @@ def test_a_node_that_is_killed_or_hangs_comes_back_and_nothing_is_lost(
 
     film = "output.annotated=true"
     config = settings(clip, tmp_path, "source.pace=realtime", film, "supervision.hung_s=6")
-    supervisor = Supervisor(config, clock=Clock(), watch=watch, say=said.append)
-    sockets = Path(str(supervisor.config.links.control).removeprefix("ipc://")).parent
-    counters = supervisor.run()
+    running = supervisor(config, watch=watch, say=said.append)
+    sockets = Path(str(running.config.links.control).removeprefix("ipc://")).parent
+    counters = running.run()
     assert killed
     how = "was killed by SIGKILL" if signal_ == signal.SIGKILL else "said nothing for 6 s and was killed"
     assert said[0].startswith(f"the {victim} node {how}; starting it again in ")
@@ -218,10 +218,10 @@ def test_a_node_that_always_dies_ends_the_run_with_one_clear_error(
             process.kill()
 
     config = settings(clip, tmp_path, "source.pace=realtime", "supervision.deaths=2")
-    supervisor = Supervisor(config, clock=Clock(), watch=watch)
-    sockets = Path(str(supervisor.config.links.control).removeprefix("ipc://")).parent
+    running = Supervisor(config, clock=Clock(), watch=watch)
+    sockets = Path(str(running.config.links.control).removeprefix("ipc://")).parent
     with pytest.raises(NodeFailure, match="the classification node died 2 times; at last it was killed"):
-        supervisor.run()
+        running.run()
     assert len(pids) == len(NODES) + 1
     assert not any(alive(pid) for pid in pids)
     assert not sockets.exists()
@@ -281,9 +281,9 @@ def test_the_vocabulary_can_be_replaced_while_running(clip: Path, tmp_path: Path
         if nodes["recorder"].counters.get("results", 0) >= 1 and not asking.ident:
             asking.start()
 
-    supervisor = Supervisor(settings(clip, tmp_path, "source.pace=realtime"), clock=Clock(), watch=watch)
-    pointer.append(str(supervisor.config.links.control))
-    supervisor.run()
+    running = supervisor(settings(clip, tmp_path, "source.pace=realtime"), watch=watch)
+    pointer.append(str(running.config.links.control))
+    running.run()
     asking.join(30)
     assert changed == [{"revision": 2, "words": ["trumpet", "sheep"]}]
     results = list(read_results(tmp_path / "results.jsonl"))

@@ -25,27 +25,36 @@ def require_litert() -> None:
 class Network:
     """One input, one output.
 
+    Args:
+        content: the network, where it is not what lies at `path`.
+
     Raises:
         ModelError: LiteRT is not installed, or the file is not a network of the expected input.
     """
 
-    def __init__(self, path: Path, input_shape: tuple[int, ...], threads: int = 1) -> None:
+    def __init__(
+        self, path: Path, input_shape: tuple[int, ...], threads: int = 1, *, content: bytes | None = None
+    ) -> None:
         require_litert()
         from ai_edge_litert.interpreter import Interpreter
 
+        given: dict[str, Any] = {"model_path": str(path)} if content is None else {"model_content": content}
         try:
-            self._net: Any = Interpreter(str(path), num_threads=threads)
+            self._net: Any = Interpreter(**given, num_threads=threads)
+            if content is not None:  # the shapes in between are of another input
+                self._net.resize_tensor_input(self._net.get_input_details()[0]["index"], input_shape)
             self._net.allocate_tensors()
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(
                 f"{path}: not a TensorFlow Lite network ({str(error).splitlines()[0]})"
             ) from error
-        (given, *more), (made, *_) = self._net.get_input_details(), self._net.get_output_details()
-        if more or tuple(given["shape"]) != input_shape:
-            shape = tuple(given["shape"].tolist())
+        (taken, *more), (made, *_) = self._net.get_input_details(), self._net.get_output_details()
+        if more or tuple(taken["shape"]) != input_shape:
+            shape = tuple(taken["shape"].tolist())
             raise ModelError(f"{path}: found a network for inputs of {shape}, expected {input_shape}")
-        self._input, self._output = given["index"], made["index"]
+        self._input, self._output = taken["index"], made["index"]
         self.output_shape = tuple(made["shape"].tolist())
+        self.scale, self.zero = made["quantization"]  # of an output of integers
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         self._net.set_tensor(self._input, x)

@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from model.edges import along_edges
 from model.live import timed
 from model.localiser import padded_size
-from model.openavs.closer import closer
+from model.openavs.closer import CloserLook
 from model.openavs.interfaces import Prompts, PromptTranslation, Region, Sounds, TextToMask
 from model.openavs.rules import Ears, Judge, Rules
 from model.selection import Candidates
@@ -53,9 +54,9 @@ class Step:
     """What one snippet holds."""
 
     found: list[Found]
-    mask_logits: NDArray[np.float32]  # (n, H / 2, W / 2) of the padded picture, one per object
+    mask_logits: NDArray[np.float32]  # (n, H / 2, W / 2) of the padded picture; along edges, (n, H, W)
     silent: list[str]  # nouns that are seen and do not sound, largest first; where they are wanted
-    silent_logits: NDArray[np.float32]  # (m, H / 2, W / 2)
+    silent_logits: NDArray[np.float32]  # (m, ...) alike
     offscreen_text: str | None  # the surest sound, when nothing that is seen makes any
     stage_ms: dict[str, float] = field(default_factory=dict)
 
@@ -68,6 +69,7 @@ class _Source:
     ears: Ears
     judge: Judge
     tracker: Tracker
+    closer: CloserLook
 
 
 class LiveOpenAvs:
@@ -102,35 +104,41 @@ class LiveOpenAvs:
             sounds = state.ears.hear(snippet.t_ns, snippet.audio_dbfs, snippet.sounds)
             prompts = None if sounds is None else self.translation.prompts(sounds)
         with timed(ms, "see"):
-            regions = self._seen(snippet.image, state.judge, prompts)
+            regions = self._seen(snippet.image, state, prompts)
         with timed(ms, "track"):
             areas = {noun: region.area for noun, region in regions.items()}
             scores = state.judge.decide(prompts, areas)
             silent = self._silent(regions, scores)
             logits = {noun: region_logits(regions[noun]) for noun in (*scores, *silent)}
             found = self._tracked(state.tracker, snippet, scores, logits)
+            told = self._drawn(
+                [*(logits[one.noun] for one in found), *(logits[noun] for noun in silent)], snippet.image
+            )
         unseen = sounds is not None and not found
-        shape = tuple(side // 2 for side in padded_size((snippet.image.shape[0], snippet.image.shape[1])))
         return Step(
             found,
-            stacked([logits[one.noun] for one in found], shape),
+            told[: len(found)],
             silent,
-            stacked([logits[noun] for noun in silent], shape),
+            told[len(found) :],
             self.translation.offscreen_text(sounds) if unseen and sounds else None,
             ms,
         )
 
-    def _seen(self, image: NDArray[np.uint8], judge: Judge, prompts: Prompts | None) -> dict[str, Region]:
+    def _seen(self, image: NDArray[np.uint8], state: _Source, prompts: Prompts | None) -> dict[str, Region]:
         """What is asked for, and all else that the eyes know where that is of use."""
-        wanted = judge.wanted(prompts)
+        wanted = state.judge.wanted(prompts)
         of_use = self.most_silent or (self.rules.closer and wanted)
         asked = self.eyes.nouns if of_use and self.eyes.nouns is not None else wanted
         regions = self.eyes.regions(image, asked) if asked else {}
-        if self.rules.closer:
-            unseen = judge.unseen(prompts, {noun: region.area for noun, region in regions.items()})
-            if unseen:
-                regions |= closer(self.eyes, image, unseen, regions)
-        return regions
+        state.closer.saw(regions)
+        unseen = state.judge.unseen(prompts, {noun: region.area for noun, region in regions.items()})
+        return regions | state.closer(image, unseen, regions)
+
+    def _drawn(self, logits: list[NDArray[np.float32]], image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Masks as they are told."""
+        shape = tuple(side // 2 for side in padded_size((image.shape[0], image.shape[1])))
+        masks, guide = stacked(logits, shape), self.tracks.guide
+        return along_edges(torch.from_numpy(masks), image, guide).numpy() if guide.radius else masks
 
     def forget(self, source: str) -> None:
         """Let go of everything about a source, its ids included."""
@@ -166,7 +174,13 @@ class LiveOpenAvs:
         state, kind = self._sources.get(snippet.source), (snippet.generation, snippet.image.shape)
         if state is None or state.kind != kind:
             first_id = self.first_id if state is None else state.tracker.next_id
-            state = _Source(kind, Ears(self.rules), Judge(self.rules), Tracker(self.tracks, first_id))
+            state = _Source(
+                kind,
+                Ears(self.rules),
+                Judge(self.rules),
+                Tracker(self.tracks, first_id),
+                CloserLook(self.eyes),
+            )
             self._sources[snippet.source] = state
         return state
 

@@ -28,7 +28,9 @@ class Rules:
     drop_db: float = 15.0  # so far below the loudest of late is silence, whatever its tags
     loudest_s: float = 30.0  # how long a bang is remembered by that rule
     silence_dbfs: float = -70.0  # and this is silence anywhere
-    closer: bool = False  # what is heard and not seen is looked for in parts of the picture
+    closer: int = (
+        0  # so many things that are heard and not seen are looked for again in a part of the picture
+    )
     relatives: bool = False  # a tag of another member of a family may mean the largest that is seen
     narration_speech: float = 0.20  # speech this sure ...
     narration_music: float = 0.15  # ... over music this sure ...
@@ -99,17 +101,18 @@ class Judge:
         return sorted(sure, key=lambda noun: -scores[noun])
 
     def unseen(self, prompts: Prompts | None, areas: Mapping[str, float]) -> list[str]:
-        """What would sound if it were seen, and is not, or is too small: worth a closer look.
+        """The surest of what would sound if it were seen, and is not, or is too small: worth a closer look.
 
         People are not: they count only where they are large.
         """
-        return [
+        if prompts is None or not self.rules.closer:
+            return []
+        small = [
             noun
             for noun in self.wanted(prompts)
-            if prompts is not None
-            and noun not in prompts.people
-            and areas.get(noun, 0.0) < self._least_area(noun, prompts)
+            if noun not in prompts.people and areas.get(noun, 0.0) < self._least_area(noun, prompts)
         ]
+        return small[: self.rules.closer]
 
     def _heard_and_seen(self, prompts: Prompts, seen: Mapping[str, float]) -> Iterator[tuple[str, float]]:
         exact = {

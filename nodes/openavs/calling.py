@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model.masks import soft_masks
-from model.naming import Namer
 from model.openavs.table import Table
 from model.vocabulary import Vocabulary
 from nodes.answers import answer, visible
-from nodes.classification import classifier_of, classifier_options, label_options
 from nodes.openavs.providers import clip_weights_of, table_of
 from nodes.vocabulary import first_vocabulary, replaced
 from streaming.config import Config
 from streaming.errors import UserError
 from streaming.memory import Memory
 from streaming.messages import Message, SoundingMasks
+
+if TYPE_CHECKING:
+    from model.naming import Namer
 
 
 class CallingStage:
@@ -52,7 +53,10 @@ class CallingStage:
         """With the vocabulary that was set last, if any was since the run began. Raises `ModelError`."""
         vocabulary, weights = first_vocabulary(config, memory), clip_weights_of(config)
         namer = None
-        if weights is not None:
+        if weights is not None:  # else CLIP is not even loaded
+            from model.naming import Namer
+            from nodes.classification import classifier_of, classifier_options, label_options
+
             namer = Namer(
                 classifier_of(config, weights),
                 vocabulary.words,

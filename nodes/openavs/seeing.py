@@ -35,6 +35,8 @@ def track_options(config: Config) -> TrackOptions:
         sounding_on=0.0,
         sounding_off=0.0,
         min_area=t.min_area,
+        guide_radius=t.guide_radius,
+        guide_eps=t.guide_eps,
         embedding_weight=t.embedding_weight,
         min_affinity=t.min_affinity,
         return_similarity=t.return_similarity,

@@ -6,10 +6,8 @@ import signal
 import threading
 from pathlib import Path
 
-from streaming.clock import Clock
 from streaming.config import load, setting
-from streaming.supervisor import Supervisor
-from tests.pipeline import wait_for
+from tests.pipeline import supervisor, wait_for
 
 ENOUGH_S = 60.0
 WORDS = "dog, violin, drum, wolf, sunflower, telephone, cat, guitar, piano, train, helicopter, lion"
@@ -26,7 +24,7 @@ class Live:
         )  # fmt: skip
         config = load(settings=map(setting, texts))
         self.token, self.said = config.viewer.token, list[str]()
-        self.supervisor = Supervisor(config, clock=Clock(), say=self.said.append)
+        self.supervisor = supervisor(config, say=self.said.append)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         assert wait_for(lambda: bool(self._address), ENOUGH_S), self.said

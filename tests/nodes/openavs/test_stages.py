@@ -95,4 +95,4 @@ def test_an_end_lets_go_of_the_source() -> None:
 
 
 def test_the_preset_has_the_rules_that_the_chain_has() -> None:
-    assert rules_of(CONFIG) == Rules(closer=True)
+    assert rules_of(CONFIG) == Rules(closer=1)
