@@ -223,7 +223,7 @@ def test_the_figures_of_a_run() -> None:
         "seconds": 4.0,
         "reached_s": 4.0,
         "objects": 3,
-        "now": {"named": [["dog", 0.9]], "more": 0, "offscreen": False},
+        "now": {"named": [["dog", 0.9]], "more": 0, "offscreen": False, "offscreen_text": None},
         "story": {
             "named": [["dog", {"spans": [[1.0, 4.0]], "more": 0, "total_s": 3.0}]],
             "more_names": 0,

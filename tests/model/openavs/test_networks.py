@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from model import depot
 from model.errors import ModelError
 from model.openavs import litert
-from model.openavs.deeplab import NOUNS, DeepLab
+from model.openavs.deeplab import NOUNS, SIDE, DeepLab
 from model.openavs.table import Table
 from model.openavs.yamnet import Yamnet
 
-WEIGHTS = Path(__file__).parents[3] / ".." / "shared" / "weights"
+WEIGHTS = Path(__file__).parents[4] / "shared" / "weights"
 YAMNET = WEIGHTS / "yamnet_audio_classifier_with_metadata.tflite"
+DOG = WEIGHTS.parent / "media" / "av_dog_pomeranian_bark.mp4"
 DEEPLAB = WEIGHTS / "deeplabv3_mnv2_pascal_quant_513.tflite"
 real = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="the networks ../shared/weights/*.tflite are absent")
 
@@ -47,6 +49,47 @@ def test_deeplab_keeps_the_picture_upright_and_its_nouns_are_the_tables() -> Non
             assert region.mask.shape == shape[:2]
             assert region.area == pytest.approx(region.mask.mean())
     assert set(Table().entries.nouns) <= set(NOUNS)
+
+
+@real
+@pytest.mark.skipif(not DOG.is_file(), reason=f"the clip {DOG.name} is absent")
+def test_deeplab_in_the_shape_of_the_picture_sees_what_the_published_file_sees() -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    film = cv2.VideoCapture(str(DOG))
+    film.set(cv2.CAP_PROP_POS_MSEC, 3000)
+    whole = film.read()[1][..., ::-1]
+    image = cv2.resize(whole, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    published = Interpreter(str(DEEPLAB))
+    published.allocate_tensors()
+    published.set_tensor(published.get_input_details()[0]["index"], image[None])
+    published.invoke()
+    expected = published.get_tensor(published.get_output_details()[0]["index"])[0]
+    found = np.zeros((SIDE, SIDE), int)
+    for noun, region in DeepLab(DEEPLAB).regions(image, NOUNS).items():
+        found[region.mask] = NOUNS.index(noun)
+        assert region.soft is not None
+        assert (region.soft[region.mask] >= 0.5).all()
+        assert (region.soft[~region.mask] <= 0.5).all()
+    assert NOUNS.index("dog") in expected
+    assert (found == expected).mean() > 0.99
+
+
+@real
+@pytest.mark.parametrize(
+    ("shape", "steps"), [((360, 640), (19, 33)), ((640, 360), (33, 19)), ((20, 900), (2, 33))]
+)
+def test_a_network_is_made_for_the_shape_of_the_picture(
+    shape: tuple[int, int], steps: tuple[int, int]
+) -> None:
+    scores = DeepLab(DEEPLAB).scores(np.zeros((*shape, 3), np.uint8))
+    assert tuple(scores.shape) == (len(NOUNS), *steps)
+
+
+@real
+def test_another_network_is_not_taken_for_deeplab() -> None:
+    with pytest.raises(ModelError, match="found another network, expected DeepLabV3"):
+        DeepLab(YAMNET)
 
 
 @real
