@@ -447,10 +447,13 @@ def what_runs(config: Config) -> dict[str, Any]:
     if checkpoint and checkpoint != "stand-in":
         with suppress(ModelError):  # what is fetched need not be here where the nodes are elsewhere
             file = weights_path(checkpoint)
-    return {
-        "weights": {"checkpoint": checkpoint, "sha256": file and sha256_of(file)},
-        "device": device,
-    }
+    weights: dict[str, Any] = {"checkpoint": checkpoint, "sha256": file and sha256_of(file)}
+    if config.model.family == "openavs":
+        from nodes.openavs.providers import weights_files
+
+        with suppress(ModelError):
+            weights["files"] = {name: sha256_of(path) for name, path in weights_files(config).items()}
+    return {"weights": weights, "device": device}
 
 
 def record(args: argparse.Namespace) -> int:

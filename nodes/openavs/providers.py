@@ -163,6 +163,23 @@ def weights_of(config: Config) -> dict[str, Path]:
     return {setting: _place(setting, *one) for setting, one in given.items()}
 
 
+def weights_files(config: Config) -> dict[str, Path]:
+    """Each file with weights that a run with this configuration computes with, by setting.
+
+    Raises:
+        ModelError: as `weights_of`.
+    """
+    files = {}
+    for setting, place in weights_of(config).items():
+        parts = sorted(place.glob("*.safetensors")) if place.is_dir() else [place]
+        files |= {setting if len(parts) == 1 else f"{setting}/{part.name}": part for part in parts}
+    if (clip := clip_path(config)) is not None:
+        files["clip"] = clip
+    if "lessons" in (config.openavs.audio_to_text, config.openavs.text_to_mask):
+        files["lessons"] = weights_path(LESSONS)
+    return files
+
+
 def _given(config: Config) -> dict[str, tuple[str | None, str | None]]:
     """Of each setting that names weights: what it was given, and the set that is meant where it was not."""
     o = config.openavs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +152,18 @@ def test_clip_alone_is_read_from_a_whole_model_and_from_a_file_of_its_own(tmp_pa
         assert all((alone[name] == value).all() for name, value in state.items())
     with pytest.raises(ModelError, match="this CLIP"):
         OpenVocabularyClassifier("ViT-B-32", ClipWeights(TINY))
+
+
+def test_a_run_writes_down_all_weights_that_it_computes_with(tmp_path: Path) -> None:
+    from run_pipeline import what_runs
+
+    for name in ("ears", "eyes", "clip"):
+        (tmp_path / name).write_text(name)
+    given = ("openavs.yamnet=", "openavs.deeplab=", "openavs.clip=")
+    paths = [f"{one}{tmp_path}/{name}" for one, name in zip(given, ("ears", "eyes", "clip"), strict=True)]
+    told = what_runs(config(*paths))["weights"]["files"]
+    assert list(told) == ["yamnet", "deeplab", "clip"]
+    assert told["clip"] == hashlib.sha256(b"clip").hexdigest()
+    told = what_runs(load(model="lessons"))["weights"]["files"]
+    assert told == {"lessons": hashlib.sha256(TINY.read_bytes()).hexdigest()}
+    assert "files" not in what_runs(load(model="tiny"))["weights"]
