@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -40,10 +43,11 @@ class Network:
 
         given: dict[str, Any] = {"model_path": str(path)} if content is None else {"model_content": content}
         try:
-            self._net: Any = Interpreter(**given, num_threads=threads)
-            if content is not None:  # the shapes in between are of another input
-                self._net.resize_tensor_input(self._net.get_input_details()[0]["index"], input_shape)
-            self._net.allocate_tensors()
+            with _unsaid():
+                self._net: Any = Interpreter(**given, num_threads=threads)
+                if content is not None:  # the shapes in between are of another input
+                    self._net.resize_tensor_input(self._net.get_input_details()[0]["index"], input_shape)
+                self._net.allocate_tensors()
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(
                 f"{path}: not a TensorFlow Lite network ({str(error).splitlines()[0]})"
@@ -60,6 +64,20 @@ class Network:
         self._net.set_tensor(self._input, x)
         self._net.invoke()
         return self._net.get_tensor(self._output)
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """Keeps off standard error what LiteRT says of each network that it opens; faults come as exceptions."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def labels_in(path: Path) -> list[str]:
