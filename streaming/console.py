@@ -238,6 +238,8 @@ def _story(story: Mapping[str, Any], *, in_seconds: bool) -> list[tuple[str, str
     for name, key in {"heard, not seen": "offscreen", "silence": "silence"}.items():
         if key in story and story[key]["spans"]:
             rows.append((name, when(story[key])))
+        if key == "offscreen":
+            rows += [(f"  {text}", when(told)) for text, told in story.get("unseen", [])]
     return rows
 
 

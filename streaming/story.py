@@ -8,6 +8,7 @@ from streaming.messages import Result
 
 UNNAMED = "something without a name"
 NAMES_TOLD = 24  # those that sounded longest
+UNSEEN_TOLD = 6  # of what was heard and not seen, likewise
 SPANS_TOLD = 6  # of each, the first
 NOW_TOLD = 4  # names that sound now, the surest
 
@@ -75,6 +76,7 @@ class Story:
     def __init__(self) -> None:
         self.offscreen, self.silence = Spans(), Spans()
         self._named: dict[str, Spans] = {}
+        self._unseen: dict[str, Spans] = {}
 
     def add(self, result: Result) -> None:
         """Adds what a result says of its window."""
@@ -85,19 +87,29 @@ class Story:
         names = {track["label"] or UNNAMED for track in result.tracks}
         if names:
             return [self._named.setdefault(name, Spans()) for name in names]
-        return [self.offscreen if result.offscreen else self.silence]
+        if not result.offscreen:
+            return [self.silence]
+        text = result.offscreen_text
+        return [self.offscreen, *([self._unseen.setdefault(text, Spans())] if text else [])]
 
     def told(self) -> dict[str, Any]:
         """The story as plain values, for the recorder's counters.
 
         `named` holds [name, what its `Spans.told` says] in the order of first sounding, `more_names` how many
-        are left out; `offscreen` and `silence` hold the same as one name does.
+        are left out; `offscreen` and `silence` hold the same as one name does, and `unseen` as `named`, what
+        it was that was heard and not seen, where that was known.
         """
-        longest = sorted(self._named.items(), key=lambda item: -item[1].total_ns)[:NAMES_TOLD]
-        longest.sort(key=lambda item: item[1].first[0])
+        longest, unseen = _longest(self._named, NAMES_TOLD), _longest(self._unseen, UNSEEN_TOLD)
         return {
-            "named": [[name, spans.told()] for name, spans in longest],
+            "named": longest,
             "more_names": len(self._named) - len(longest),
             "offscreen": self.offscreen.told(),
             "silence": self.silence.told(),
+            **({"unseen": unseen} if unseen else {}),
         }
+
+
+def _longest(spans: dict[str, Spans], most: int) -> list[list[Any]]:
+    """[name, what its spans tell] of those that lasted longest, in the order in which they began."""
+    kept = sorted(spans.items(), key=lambda item: -item[1].total_ns)[:most]
+    return [[name, one.told()] for name, one in sorted(kept, key=lambda item: item[1].first[0])]

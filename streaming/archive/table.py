@@ -25,10 +25,13 @@ CUT_SHORT_S = 1.0  # a recording says of itself how long it is; sound and pictur
 
 def sounded(story: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
     """[name, seconds] of what `Story.told` says, the longest first; last what was heard and not seen."""
-    named = [(name, told["total_s"]) for name, told in story.get("named", [])]
-    named.sort(key=lambda item: -item[1])
+    named, unseen = (
+        sorted(((name, told["total_s"]) for name, told in story.get(key, [])), key=lambda item: -item[1])
+        for key in ("named", "unseen")
+    )
     unseen_s = story.get("offscreen", {}).get("total_s", 0.0)
-    return (*named, *([(HEARD, unseen_s)] if unseen_s else []))
+    what = f"{HEARD} ({', '.join(text for text, _ in unseen)})" if unseen else HEARD
+    return (*named, *([(what, unseen_s)] if unseen_s else []))
 
 
 def damage(counters: Mapping[str, Mapping[str, Any]]) -> str:

@@ -130,7 +130,9 @@ def _sentence(figures: Figures) -> str:
 
 def _story(figures: Figures) -> list[tuple[str, str, str]]:
     story = figures.story.told()
-    entries = [*story["named"], ("heard, not seen", story["offscreen"]), ("silence", story["silence"])]
+    unseen = [(f"heard, not seen: {text}", told) for text, told in story.get("unseen", [])]
+    heard = ("heard, not seen", story["offscreen"])
+    entries = [*story["named"], heard, *unseen, ("silence", story["silence"])]
     rows = [
         (name, length_text(one["total_s"]), spans_text(one["spans"], one["more"], tenths=figures.hop_s < 1))
         for name, one in entries

@@ -306,6 +306,15 @@ def test_below_the_figures_stands_what_sounded_when() -> None:
     ]  # fmt: skip
 
 
+def test_what_was_heard_and_not_seen_stands_below_it() -> None:
+    unseen = [["music", times((0.0, 3.0), total_s=3)], ["telephone", times((3.0, 4.0), total_s=1)]]
+    assert told(4.0, offscreen=times((0.0, 4.0), total_s=4), unseen=unseen, silence=times())[2:] == [
+        "heard, not seen  0-4 s",
+        "  music  0-3 s",
+        "  telephone  3-4 s",
+    ]
+
+
 def test_of_a_long_run_little_is_told_in_hours() -> None:
     dog = times((59.6, 70.0), (7205.0, 7206.4), more=3, total_s=4000.0)
     assert told(90_000.0, named=[["dog", dog]], more_names=7, offscreen=times(), silence=times()) == [

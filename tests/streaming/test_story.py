@@ -11,6 +11,7 @@ from streaming.story import (
     NOW_TOLD,
     SPANS_TOLD,
     UNNAMED,
+    UNSEEN_TOLD,
     Story,
     sounding_now,
     told_offscreen,
@@ -104,6 +105,18 @@ def test_what_is_heard_and_not_seen_is_told_by_what_it_is_where_that_is_known() 
     assert [sounding_now(one)["offscreen_text"] for one in (unknown, known)] == [None, "church bell"]
     told = [told_offscreen(one) for one in (heard(0, "dog"), unknown, known)]
     assert told == [None, "offscreen sound", "offscreen: church bell"]
+
+
+def test_the_story_tells_what_was_heard_and_not_seen_where_that_was_known() -> None:
+    rows = [("music", 0), ("vehicle", 1), (None, 2), ("music", 3)]
+    told = story_of(*(heard(t_s, offscreen=True, offscreen_text=text) for text, t_s in rows), heard(4, "dog"))
+    assert told["offscreen"]["spans"] == [[0.0, 4.0]]
+    assert [(text, one["spans"]) for text, one in told["unseen"]] == [
+        ("music", [[0.0, 1.0], [3.0, 4.0]]), ("vehicle", [[1.0, 2.0]]),
+    ]  # fmt: skip
+    assert "unseen" not in story_of(heard(0, offscreen=True))
+    many = story_of(*(heard(i, offscreen=True, offscreen_text=f"sound {i}") for i in range(UNSEEN_TOLD + 3)))
+    assert len(many["unseen"]) == UNSEEN_TOLD
 
 
 def test_however_many_sound_now_few_are_told() -> None:

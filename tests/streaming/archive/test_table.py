@@ -27,6 +27,8 @@ def test_what_sounded_longest_comes_first_and_what_was_not_seen_last() -> None:
     }
     assert sounded(story) == (("violin", 2.5), ("dog", 1.0), ("heard, not seen", 9.0))
     assert sounded({}) == ()
+    known = story | {"unseen": [["wind", {"total_s": 1.0}], ["church bell", {"total_s": 8.0}]]}
+    assert sounded(known)[-1] == ("heard, not seen (church bell, wind)", 9.0)
 
 
 def test_a_file_that_was_not_read_as_a_whole_is_told() -> None:
