@@ -26,10 +26,9 @@ from rich.table import Table
 
 from benchmarks import document
 from benchmarks.clip import write_clip
-from model.audio_mask_dec import window_of
 from model.checkpoint import open_weights
-from model.live import single
 from model.localiser import Localiser, normalise
+from model.memory import single, window_of
 from model.precision import device_of, dtype_of
 from nodes.capture import open_source
 from nodes.classification import ClassificationStage

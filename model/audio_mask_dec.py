@@ -11,63 +11,19 @@ over any window of remembered snippets. A sliding window pays for the second par
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.layers import MLP, sine_2d, sine_axis
+from model.memory import Memory
 from model.options import LocaliserOptions
 from model.pixel_decoder import Pixels
 from model.sound_heads import Meaning, sound_head
-
-
-class Memory(NamedTuple):
-    """What the decoder keeps of snippets; tensors begin with (B, T), or (B,) for a batch of single ones."""
-
-    audio: Tensor  # (..., A) fused audio token
-    keys: list[Tensor]  # per decoder layer (..., P of its level, C), position of space included, of time not
-    values: list[Tensor]  # per decoder layer (..., P of its level, C)
-    level_features: list[Tensor]  # per level (..., C, P): mask features at the level's size
-    mask_features: Tensor  # (..., C, H / 4, W / 4)
-    aligned: list[
-        Tensor
-    ]  # none; or what the sound head of relations compares: (..., P, D) seen, (..., A) heard
-
-    def mapped(self, change: Callable[[Tensor], Tensor]) -> Memory:
-        """The same memory with every tensor changed alike."""
-        return Memory(
-            change(self.audio),
-            [change(x) for x in self.keys],
-            [change(x) for x in self.values],
-            [change(x) for x in self.level_features],
-            change(self.mask_features),
-            [change(x) for x in self.aligned],
-        )
-
-
-def joined(memories: list[Memory]) -> Memory:
-    """Batches of snippets as one batch."""
-
-    def each(lists: list[list[Tensor]]) -> list[Tensor]:
-        return [torch.cat(tensors) for tensors in zip(*lists, strict=True)]
-
-    return Memory(
-        torch.cat([m.audio for m in memories]),
-        each([m.keys for m in memories]),
-        each([m.values for m in memories]),
-        each([m.level_features for m in memories]),
-        torch.cat([m.mask_features for m in memories]),
-        each([m.aligned for m in memories]),
-    )
-
-
-def window_of(snippets: list[Memory]) -> Memory:
-    """T single snippets (each without a batch dimension), oldest first, as one window: (1, T, ...)."""
-    return joined([snippet.mapped(lambda x: x[None]) for snippet in snippets]).mapped(lambda x: x[None])
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.audio_mask_dec import Memory, Sounding, joined, window_of
+from model.audio_mask_dec import Sounding
 from model.edges import along_edges
 from model.localiser import Localiser, normalise
+from model.memory import joined, single, window_of
 from model.options import Selection
 from model.selection import Silent, none_of, select, silent
 from model.tracks import Sighting, Tracker, TrackOptions
@@ -189,11 +190,6 @@ class LiveLocaliser:
             state = _Source(kind, window, Tracker(self.options, first_id))
             self._sources[source] = state
         return state
-
-
-def single(memory: Memory, place: int = 0) -> Memory:
-    """One snippet of a batch, without the batch dimension, and without holding on to the others."""
-    return memory.mapped(lambda x: x[place] if len(x) == 1 else x[place].clone())
 
 
 @contextmanager

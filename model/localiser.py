@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.alignment import Alignment
-from model.audio_mask_dec import AudioMaskDec, Memory, Sounding, joined
+from model.audio_mask_dec import AudioMaskDec, Sounding
 from model.early_fusion import EarlyFusion
 from model.layers import Conv
+from model.memory import Memory, joined, unflatten
 from model.options import Backbone, LocaliserOptions, Precision
 from model.pixel_decoder import PixelDecoder, Pixels
 from model.precision import dtype_of
@@ -135,8 +136,3 @@ class Localiser(nn.Module):
         if self.options.sound_head == "relations":
             self.audio_mask_dec.sound_head.float()  # few numbers, of which much is made
         return self
-
-
-def unflatten(memory: Memory, b: int, t: int) -> Memory:
-    """(B * T, ...) to (B, T, ...) in every tensor of a memory."""
-    return memory.mapped(lambda x: x.unflatten(0, (b, t)))

@@ -21,7 +21,8 @@ import torch
 from model.checkpoint import StandInWeights
 from model.crops import crop_regions
 from model.errors import ModelError
-from model.localiser import Localiser, normalise, unflatten
+from model.localiser import Localiser, normalise
+from model.memory import unflatten
 from model.metrics import AVSBenchOVScore
 from model.options import LocaliserOptions
 from model.vggish import VGGish, clip_examples

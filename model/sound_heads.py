@@ -15,16 +15,14 @@ knows of the others.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from model.layers import MLP
+from model.memory import Memory
 from model.options import LocaliserOptions
-
-if TYPE_CHECKING:
-    from model.audio_mask_dec import Memory
 
 Meaning = Callable[[Tensor], Tensor]
 """From values of the aligned map to codes: `Alignment.meaning`."""

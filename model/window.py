@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from model.audio_mask_dec import Memory
+from model.memory import Memory
 
 SECOND_NS = 1_000_000_000
 

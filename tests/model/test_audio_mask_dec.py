@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.audio_mask_dec import Attention, AudioMaskDec, window_of
+from model.audio_mask_dec import Attention, AudioMaskDec
 from model.checkpoint import checkpoint_name
-from model.live import single
-from model.localiser import unflatten
+from model.memory import single, unflatten, window_of
 from model.options import AudioPrompt, LocaliserOptions
 from model.pixel_decoder import Pixels
 from model.standin import fill_with_stand_in

@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.audio_mask_dec import window_of
 from model.checkpoint import StandInWeights
 from model.layers import Conv, FrozenBatchNorm
-from model.live import single
 from model.localiser import PIXEL_MEAN, PIXEL_STD, normalise
+from model.memory import single, window_of
 from model.options import Backbone
 from tests.model.small import HEIGHT, SMALL, WIDTH, pictures, small_localiser, sounds, untrained
 

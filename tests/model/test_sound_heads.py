@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.audio_mask_dec import Memory
 from model.localiser import normalise
+from model.memory import Memory
 from model.options import LocaliserOptions
 from model.sound_heads import ByQuery, ByRelations, log_odds, sound_head
 from model.standin import fill_with_stand_in

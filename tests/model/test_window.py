@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.audio_mask_dec import Memory, Sounding
+from model.audio_mask_dec import Sounding
 from model.checkpoint import StandInWeights
 from model.live import LiveLocaliser, Observed
 from model.localiser import Localiser, normalise
+from model.memory import Memory
 from model.options import LocaliserOptions
 from model.tracks import TrackOptions
 from model.window import SECOND_NS, Remembered, SlidingWindow, clip_windows, fill

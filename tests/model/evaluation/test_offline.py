@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.audio_mask_dec import Memory, Sounding
+from model.audio_mask_dec import Sounding
 from model.crops import crop_objects
 from model.data.clips import Clip
 from model.evaluation.offline import Offline
 from model.evaluation.parts import Parts
 from model.labels import TrackMask, look_quality
 from model.localiser import normalise
+from model.memory import Memory
 from model.reference import label_clip
 from model.selection import select
 from tests.model.evaluation.small_parts import EASY, noisy, parts_of, same
