@@ -52,7 +52,7 @@ def nursery() -> Nursery:
 
 def supervisor(config: Config, **watching: Callable) -> Supervisor:
     """Of nodes that begin in the nursery; what is run as a command starts its own from nothing."""
-    return Supervisor(config, clock=Clock(), begin=nursery().start, **watching)
+    return Supervisor(config, clock=Clock(), program=(), begin=nursery().start, **watching)
 
 
 def run(config: Config, **watching: Callable) -> dict:

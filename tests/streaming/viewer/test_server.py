@@ -67,7 +67,13 @@ def test_a_viewer_is_told_what_there_is_and_what_it_missed(served: Served) -> No
                 "window_s": 1.0, "vocabulary": {"revision": 1, "words": ["dog", "cat"]},
                 "presets": [{"name": "few", "words": ["owl"]}], "model": "tiny", "notice": "",
             }  # fmt: skip
-            about = {"dur_s": 1.0, "offscreen": False, "audio_dbfs": -20.0, "generation": 0}
+            about = {
+                "dur_s": 1.0,
+                "offscreen": False,
+                "offscreen_text": None,
+                "audio_dbfs": -20.0,
+                "generation": 0,
+            }
             dog = {"id": 1, "label": "dog", "sounding": 0.8}
             assert second == {
                 "type": "history",
@@ -103,8 +109,8 @@ def test_a_result_comes_with_its_masks(served: Served) -> None:
             assert told == {
                 "type": "result", "source": "cam", "generation": 0, "seq": 5, "t_s": 5.0, "frame_t_s": 6.0,
                 "size": [48, 64], "candidates": None,
-                "offscreen": False, "has_audio": True, "audio_dbfs": -20.0, "gap": False,
-                "vocabulary_revision": 1,
+                "offscreen": False, "offscreen_text": None, "has_audio": True, "audio_dbfs": -20.0,
+                "gap": False, "vocabulary_revision": 1,
             }  # fmt: skip
             assert [track["id"] for track in tracks] == [1, 2]
             assert tracks[0] == {
