@@ -55,9 +55,10 @@ def test_the_picture_moves_and_what_sounds_is_named_where_it_is(stand_in: StandI
 def test_what_is_heard_and_not_seen_is_told_by_what_it_is(stand_in: StandIn, visit: Any) -> None:
     opened = visit(stand_in)
     opened.until("document.querySelector('#now').innerText.includes('off-screen: telephone')", 20)
-    assert "telephone from off-screen" in opened.page.locator("canvas[aria-label]").first.get_attribute(
-        "aria-label"
+    said = (
+        "[...document.querySelectorAll('canvas')].map((one) => one.getAttribute('aria-label') ?? '').join()"
     )
+    opened.until(f"{said}.includes('telephone from off-screen')", 20)
 
 
 def _last_picture_of_hop(t_s: float) -> float:
