@@ -42,13 +42,16 @@ class DeepLab:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         require_litert()
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
 
         def network(height: int, width: int) -> Network:
             return Network(path, (1, height, width, 3), threads, content=fitted(path, content, height, width))
 
         self._network = lru_cache(SHAPES_KEPT)(network)
-        self._network(SIDE, SIDE)
+        self._network(SIDE, SIDE)  # so that another file is told now, and not at the first picture
 
     def regions(self, image: NDArray[np.uint8], nouns: Collection[str]) -> dict[str, Region]:
         """A picture (H, W, 3), RGB -> what of VOC is in it and asked for, at the picture's size."""

@@ -130,6 +130,8 @@ class LiveOpenAvs:
         of_use = self.most_silent or (self.rules.closer and wanted)
         asked = self.eyes.nouns if of_use and self.eyes.nouns is not None else wanted
         regions = self.eyes.regions(image, asked) if asked else {}
+        if not self.rules.closer:
+            return regions
         state.closer.saw(regions)
         unseen = state.judge.unseen(prompts, {noun: region.area for noun, region in regions.items()})
         return regions | state.closer(image, unseen, regions)

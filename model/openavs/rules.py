@@ -28,9 +28,8 @@ class Rules:
     drop_db: float = 15.0  # so far below the loudest of late is silence, whatever its tags
     loudest_s: float = 30.0  # how long a bang is remembered by that rule
     silence_dbfs: float = -70.0  # and this is silence anywhere
-    closer: int = (
-        0  # so many things that are heard and not seen are looked for again in a part of the picture
-    )
+    # So many things that are heard and not seen are looked for again, each in a part of the picture.
+    closer: int = 0
     relatives: bool = False  # a tag of another member of a family may mean the largest that is seen
     narration_speech: float = 0.20  # speech this sure ...
     narration_music: float = 0.15  # ... over music this sure ...

@@ -21,6 +21,7 @@ from model.vocabulary import Vocabulary
 from streaming.config import Config, OpenAvsConfig, load
 
 FETCHED = "fetched:"
+# The sets that hold the weights of a CLIP, by its name in open_clip.
 OF_CLIP = {"ViT-B-16-quickgelu": "clip-vit-b-16", "ViT-L-14-336-quickgelu": "clip-vit-l-14-336"}
 LESSONS = "bundled:tiny"  # whose ears, backbone and alignment were taught by tags alone
 # The settings that name a provider's weights, and the set that is meant where nothing is given.

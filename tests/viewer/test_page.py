@@ -371,20 +371,33 @@ def test_the_threshold_takes_out_what_sounds_less_surely(stand_in: StandIn, visi
 def test_a_snapshot_is_a_picture_and_its_answer(stand_in: StandIn, visit: Any, tmp_path: Path) -> None:
     opened = visit(stand_in)
     opened.until("window.ovavss.frames('front').at(-1)?.tracks.length > 0", 20)
+    for _ in range(5):
+        picture, answer = _snapshot(opened, tmp_path)
+        if answer["result"] is not None:  # a moment whose own result is late has none
+            break
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+    assert answer["source"] == "front"
+    assert answer["drawn"]
+    assert answer["result"]["tracks"][0]["mask"]
+
+
+def _snapshot(opened: Any, folder: Path) -> tuple[bytes, dict[str, Any]]:
+    """What both files hold that the key saves."""
     saved: list[Any] = []
-    opened.page.on("download", lambda one: saved.append(one))
+
+    def keep(one: Any) -> None:
+        saved.append(one)
+
+    opened.page.on("download", keep)
     opened.page.keyboard.press("s")
     deadline = time.monotonic() + 10
     while len(saved) < 2 and time.monotonic() < deadline:
         opened.page.wait_for_timeout(100)
-    files = {Path(one.suggested_filename).suffix: tmp_path / one.suggested_filename for one in saved}
+    opened.page.remove_listener("download", keep)
+    files = {Path(one.suggested_filename).suffix: folder / one.suggested_filename for one in saved}
     for one in saved:
-        one.save_as(tmp_path / one.suggested_filename)
-    assert files[".png"].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    answer = json.loads(files[".json"].read_text(encoding="utf-8"))
-    assert answer["source"] == "front"
-    assert answer["drawn"]
-    assert answer["result"]["tracks"][0]["mask"]
+        one.save_as(folder / one.suggested_filename)
+    return files[".png"].read_bytes(), json.loads(files[".json"].read_text(encoding="utf-8"))
 
 
 def test_a_clip_is_saved(stand_in: StandIn, visit: Any, tmp_path: Path) -> None:

@@ -104,6 +104,8 @@ def test_what_is_no_network_is_told(tmp_path: Path) -> None:
     path.write_text("no network")
     with pytest.raises(ModelError, match="not a TensorFlow Lite network"):
         DeepLab(path)
+    with pytest.raises(ModelError, match=r"none\.tflite: cannot be read \(No such file"):
+        DeepLab(tmp_path / "none.tflite")
 
 
 def test_a_runtime_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
