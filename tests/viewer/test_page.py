@@ -54,7 +54,7 @@ def test_the_picture_moves_and_what_sounds_is_named_where_it_is(stand_in: StandI
 
 def test_what_is_heard_and_not_seen_is_told_by_what_it_is(stand_in: StandIn, visit: Any) -> None:
     opened = visit(stand_in)
-    opened.until("document.querySelector('#now').innerText.includes('off-screen: telephone')", 20)
+    opened.until("document.querySelector('#now').innerText.includes('offscreen: telephone')", 20)
     said = (
         "[...document.querySelectorAll('canvas')].map((one) => one.getAttribute('aria-label') ?? '').join()"
     )

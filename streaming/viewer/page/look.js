@@ -98,7 +98,15 @@ export function oneLine(text, longest = 200) {
 }
 
 /**
- * What is heard and not seen, as part of a sentence.
+ * What is heard and not seen, as the film says it.
+ * @param {string} text what it is, '' where it is not known
+ */
+export function offscreenName(text) {
+    return text ? `offscreen: ${text}` : 'offscreen sound';
+}
+
+/**
+ * The same as part of a sentence.
  * @param {string} text what it is, '' where it is not known
  */
 export function fromOffScreen(text) {

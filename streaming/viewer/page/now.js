@@ -1,5 +1,5 @@
 /** What sounds now, in words that can be read from across the room, and how loud it is. */
-import { css, trackColour } from './look.js';
+import { css, offscreenName, trackColour } from './look.js';
 import { Meter } from './mel.js';
 import { METER_FLOOR_DBFS } from './painter.js';
 import { find, focused, isOfNow, run } from './run.js';
@@ -70,7 +70,7 @@ function entriesOf(threshold) {
             add(track.label, css(trackColour(track.id)), source);
         }
         if (offscreen) {
-            add(offscreen_text ? `off-screen: ${offscreen_text}` : 'off-screen sound', '', source);
+            add(offscreenName(offscreen_text), '', source);
         }
     }
     return [...entries.values()];

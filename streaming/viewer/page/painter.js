@@ -2,7 +2,7 @@
  * Draws the answer over a picture: tint, crisp outline with a dark rim, a plate with name and sounding bar at
  * each object, the badge for sound from off-screen, and the strip with stream time and level.
  */
-import { AMBER, DIM, FONT, INK, WHITE, clockText, css, styleOf, trackColour } from './look.js';
+import { AMBER, DIM, FONT, INK, WHITE, clockText, css, offscreenName, styleOf, trackColour } from './look.js';
 import { overlap, place } from './layout.js';
 import { centreOf, outlinesOf } from './shapes.js';
 
@@ -87,7 +87,7 @@ export class Painter {
             taken.push(paintPill(context, frame.notice, AMBER, style, area, []));
         }
         if (frame.offscreen) {
-            const told = frame.offscreen_text ? `offscreen: ${frame.offscreen_text}` : 'offscreen sound';
+            const told = offscreenName(frame.offscreen_text);
             taken.push(paintPill(context, told, WHITE, style, area, taken.slice(1), true));
         }
         const within = {
