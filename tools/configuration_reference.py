@@ -1,6 +1,6 @@
 """Writes docs/configuration.md out of the code: every setting, what it takes, its default and its meaning.
 
-`python -m tools.configuration_reference` does it. What a setting means stands in streaming/config.py,
+`python -m tools.configuration_reference` does it. What a setting means stands in streaming/config/,
 below it. What it takes is what an error would say was expected. Presets say what a model sets otherwise.
 """
 
@@ -31,7 +31,7 @@ UNITS = {
 HEAD = """\
 # Configuration reference
 
-Every setting. This page is made from [streaming/config.py](../streaming/config.py) and the presets by
+Every setting. This page is made from [streaming/config/](../streaming/config/) and the presets by
 `python -m tools.configuration_reference`, so change the text there.
 
 Settings come in layers, each over the one before:

@@ -11,7 +11,7 @@ import pytest
 
 from streaming import config as configuration
 from streaming.complaints import expected, shown
-from streaming.config import Config, Section, load, nested, setting, validate
+from streaming.config import Config, Section, load, loading, nested, setting, validate
 from streaming.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -382,7 +382,7 @@ def test_all_mistakes_of_all_layers_are_told_at_once_in_their_order(write: Any) 
 def test_a_mistake_in_a_preset_names_the_preset(tmp_path: Path, write: Any, monkeypatch: Any) -> None:
     presets = tmp_path / "presets"
     presets.mkdir()
-    monkeypatch.setattr(configuration, "PRESETS", presets)
+    monkeypatch.setattr(loading, "PRESETS", presets)
     (presets / "small.yaml").write_text("model:\n  name: small\n  backbone: r18\n")
     (presets / "broken.yaml").write_text("model: [\n")
     told = "model.backbone: found 'r18', expected one of r50, swinb, tiny"
