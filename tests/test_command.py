@@ -17,7 +17,10 @@ from typing import Any
 
 import pytest
 
-from run_pipeline import COMMANDS, POINTER, announced, main, parser
+from commands import running
+from commands.arguments import parser
+from commands.asking import POINTER, announced
+from run_pipeline import COMMANDS, main
 from streaming import node_process, supervisor
 from streaming.clock import Clock
 from streaming.config import Config, load
@@ -121,7 +124,7 @@ def test_every_line_of_an_error_is_marked(
     def fail(args: Any) -> int:
         raise UserError("a.yaml:1: one\na.yaml:2: two")
 
-    monkeypatch.setitem(COMMANDS, "check", fail)
+    monkeypatch.setattr("commands.checking.check", fail)
     assert errors(capsys, "check a.yaml") == ["a.yaml:1: one", "a.yaml:2: two"]
 
 
@@ -131,7 +134,7 @@ def test_an_interrupt_is_no_traceback(
     def interrupted(args: Any) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(COMMANDS, "check", interrupted)
+    monkeypatch.setattr("commands.checking.check", interrupted)
     assert main(["check", "a.yaml"]) == 130
     assert capsys.readouterr().err == ""
 
@@ -332,7 +335,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> type[Pretended]:
         pass
 
     Fresh.outcome = {"recorder": {"results": 3, "first_result_wall_ns": 1, "objects": 2}}
-    monkeypatch.setattr(supervisor, "Supervisor", Fresh)
+    monkeypatch.setattr(running, "Supervisor", Fresh)
     return Fresh
 
 
@@ -366,7 +369,7 @@ WELL = "run --source clip.mp4 --weights stand-in --vocabulary dog --out out"
 def test_a_run_that_cannot_be_is_refused_before_anything_starts(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: str, told: str
 ) -> None:
-    monkeypatch.setattr(supervisor, "Supervisor", None)  # calling it would fail
+    monkeypatch.setattr(running, "Supervisor", None)  # calling it would fail
     (found,) = errors(capsys, line)
     assert told in found
     assert list(Path().iterdir()) == []

@@ -21,11 +21,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import run_pipeline
+from commands.arguments import parser
 from model.vocabulary import Vocabulary
 from streaming.config import load
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("streaming", "nodes", "model")
+ROOMS = ("commands", "streaming", "nodes", "model")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CONFIGS = sorted(ROOT.glob("configs/*.yaml"))
 DOCS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
@@ -128,7 +129,7 @@ def test_commands_in_the_text_are_ones_the_program_takes(path: Path) -> None:
     for command in re.findall(r"python run_pipeline\.py ([^`\n]+)", text):
         arguments = shlex.split(command, comments=True)
         try:
-            run_pipeline.parser().parse_args(arguments)
+            parser().parse_args(arguments)
         except SystemExit as stopped:
             assert stopped.code == 0, f"{name_of(path)}: python run_pipeline.py {command}"  # noqa: PT017
         for argument in arguments:

@@ -155,7 +155,7 @@ def test_clip_alone_is_read_from_a_whole_model_and_from_a_file_of_its_own(tmp_pa
 
 
 def test_a_run_writes_down_all_weights_that_it_computes_with(tmp_path: Path) -> None:
-    from run_pipeline import what_runs
+    from commands.facts import what_runs
 
     for name in ("ears", "eyes", "clip"):
         (tmp_path / name).write_text(name)
