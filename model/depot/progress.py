@@ -1,4 +1,4 @@
-"""How a fetch goes, for people: a bar on a terminal, a line for each tenth where there is none."""
+"""How a fetch goes, for people: a bar on a terminal, a line now and then where there is none."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from rich.progress import (
 from model.depot.words import size
 
 TENTHS = 10
+FEWEST, UNKNOWN = 16 << 20, 64 << 20  # bytes from one line to the next: at least; of a file of unknown size
 
 
 class Teller:
@@ -36,7 +37,7 @@ class Teller:
             disable=not self._console.is_terminal,
         )
         self._row: TaskID | None = None
-        self._name, self._total, self._told = "", None, 0
+        self._name, self._total, self._told, self._every = "", None, 0, UNKNOWN
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -52,15 +53,16 @@ class Teller:
             self._bar.remove_task(self._row)
         self._row = self._bar.add_task(name, total=total)
         self._name, self._total, self._told = name, total, -1
+        self._every = max(FEWEST, total // TENTHS) if total else UNKNOWN
 
     def at(self, done: int) -> None:
         if self._row is not None:
             self._bar.update(self._row, completed=done)
         if self._console.is_terminal:
             return
-        tenth = done * TENTHS // self._total if self._total else done >> 26  # or each 64 MiB
-        if tenth > self._told:
-            self._told = tenth
+        part = done // self._every + (done == self._total)
+        if part > self._told:
+            self._told = part
             self.say(f"{self._name}: {size(done)}" + (f" of {size(self._total)}" if self._total else ""))
 
     def say(self, line: str) -> None:

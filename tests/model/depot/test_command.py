@@ -72,6 +72,7 @@ def test_what_is_fetched_is_there_and_right(server: Server, capsys: pytest.Captu
     assert ears().read_bytes() == CONTENT
     told = capsys.readouterr().err
     assert "ears.bin: 293.0 KiB of 293.0 KiB\n" in told
+    assert told.count("of 293.0 KiB") == 2  # a small file is told of when it begins and when it is there
     assert told.endswith(f"ears: {ears()} fetched\n")
     assert sorted(path.name for path in ears().parent.iterdir()) == [".lock", "ears.bin"]
     assert main(["weights", "verify"]) == 0
