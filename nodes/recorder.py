@@ -15,6 +15,7 @@ from streaming.annotated_video import AnnotatedVideo
 from streaming.clock import Clock
 from streaming.config import Config
 from streaming.errors import UserError
+from streaming.film_times import times_of
 from streaming.memory import Memory, numbered
 from streaming.messages import End, Message, Preview, Result
 from streaming.mp4 import rescue
@@ -89,7 +90,7 @@ class RecorderStage:
             film = numbered(film, memory.incarnation)
         return cls(
             results if config.output.results else None,
-            AnnotatedVideo(film, notice=notice) if config.output.annotated else None,
+            AnnotatedVideo(film, notice=notice, times=times_of(film)) if config.output.annotated else None,
             clock,
             goes_on=memory.begun_wall_ns is not None and written_since(results, memory.begun_wall_ns),
             candidates=bool(config.output.candidates),
@@ -122,6 +123,7 @@ class RecorderStage:
             for other in film.parent.glob(f"{film.stem}-*{film.suffix}"):
                 if other.stem.removeprefix(f"{film.stem}-").isdigit():
                     other.unlink(missing_ok=True)  # the second part of an earlier run's film
+                    times_of(other).unlink(missing_ok=True)
 
     def _film(self, message: Result | Preview) -> None:
         """Give the video its part; when its disk fails, the results go on without it."""

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from model.level import SILENCE_DBFS
 from model.rle import decode_mask
 from streaming.errors import UserError
+from streaming.film_times import Stretch, note
 from streaming.messages import Message, Preview, Result
 from streaming.mp4 import Mp4Writer
 from streaming.overlay import DrawnTrack, Layer, compose, draw_strip
@@ -46,6 +47,7 @@ class AnnotatedVideo:
 
     Args:
         notice: a caption in every picture.
+        times: a file that is told where in the film each stretch of the stream begins (`film_times.py`).
         waiting_limit: how many hops may wait for their results.
         waiting_bytes: how many bytes of JPEG and sound may wait.
 
@@ -64,12 +66,16 @@ class AnnotatedVideo:
         path: str | Path,
         *,
         notice: str = "",
+        times: Path | None = None,
         waiting_limit: int = 120,
         waiting_bytes: int = 256 << 20,
     ) -> None:
         self.path = Path(path)
         self.pictures = self.bare_hops = self.damaged = 0
         self._notice = notice
+        self._times = times
+        self._untold: list[Stretch] = []  # stretches that the file does not have yet
+        self._told = False
         self._waiting_limit = waiting_limit
         self._waiting_bytes = waiting_bytes
         self._waiting: deque[Preview] = deque()
@@ -140,7 +146,10 @@ class AnnotatedVideo:
             raise
 
     def _write(self, hop: Preview, result: Result | None, last: bool) -> None:
+        begins = hop.generation != self._timeline.generation
         start_s = self._timeline.place(hop)
+        if begins:
+            self._untold.append(Stretch(hop.generation, hop.t_ns, round(float(start_s), 6)))
         pictures = [
             (picture, t_ns)
             for jpeg, t_ns in zip(hop.jpegs, hop.frame_t_ns, strict=True)
@@ -151,6 +160,7 @@ class AnnotatedVideo:
                 self._early.append((hop, start_s))  # its sound is wanted once there is a picture
                 return
             self._open(pictures[0][0], hop)
+        self._tell_times()
         self._write_sound(hop, start_s)
         scene = self._scene(hop, result, last)
         for picture, t_ns in pictures:
@@ -176,6 +186,13 @@ class AnnotatedVideo:
         for early, start_s in self._early:
             self._write_sound(early, start_s)
         self._early.clear()
+
+    def _tell_times(self) -> None:
+        """With the first picture, so that a film that never begins leaves an earlier one's times alone."""
+        for stretch in self._untold if self._times is not None else ():
+            note(self._times, stretch, first=not self._told)
+            self._told = True
+        self._untold.clear()
 
     def _write_sound(self, hop: Preview, start_s: Fraction) -> None:
         """Appends the hop's sound; where hops are missing before it, silence keeps its place.
@@ -279,17 +296,18 @@ class _Timeline:
     Attributes:
         end_s: where the picture so far ends.
         sound_s: where the sound so far ends.
+        generation: of the newest hop, -1 before the first.
     """
 
     end_s: Fraction = Fraction(0)
     sound_s: Fraction = Fraction(0)
-    _generation: int = -1
+    generation: int = -1
     _zero_s: Fraction = Fraction(0)
 
     def place(self, hop: Preview) -> Fraction:
         """Takes a hop in; returns where it starts in the file, in seconds."""
-        if hop.generation != self._generation:
-            self._generation = hop.generation
+        if hop.generation != self.generation:
+            self.generation = hop.generation
             self._zero_s = self.end_s - Fraction(hop.t_ns, NS)
         self.end_s = max(self.end_s, self.at(hop.t_ns + hop.dur_ns))
         return self.at(hop.t_ns)

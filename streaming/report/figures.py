@@ -78,7 +78,6 @@ class Figures:
         self.x_s, self.level_dbfs = array("d"), array("f")
         self.gaps, self.generations, self.vocabularies = Marks(), Marks(), Marks()
         self.wavering, self.timing, self.losses, self.story = Wavering(), Timing(), Losses(), Story()
-        self.first_place: tuple[int, int, float] | None = None  # generation, number, t_s
         self.hop_s = 1.0
         self._place = (-1, -1)
         self._revision: int | None = None
@@ -101,7 +100,6 @@ class Figures:
         self.count += 1
         self.begun, self.ended = self.begun or line["wall_time"], line["wall_time"]
         self.has_audio |= line["has_audio"]
-        self.first_place = self.first_place or (*place, line["t_s"])
         self.x_s.append(x_s)
         self.level_dbfs.append(line["audio_dbfs"])
         self._mark(line, x_s)

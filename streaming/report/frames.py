@@ -1,14 +1,14 @@
 """Pictures of a run, found by where their results are in the stream.
 
 A tape has the very frames that the model saw. The annotated film has the pictures with masks and plates
-drawn in, but no stream time, so a place in it is only trusted where it can be reckoned: in the first
-generation, whose beginning the film has in common with the results. What a later part of a film
-(`annotated-2.mp4`) begins with is written down nowhere; it is not used.
+drawn in; so have its later parts (`annotated-2.mp4`), which a recorder begins that takes the place of
+another. Beside each lie its times (`film_times.py`).
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,11 +19,14 @@ import numpy as np
 from av.error import FFmpegError
 
 from streaming.errors import UserError
+from streaming.film_times import Stretch, read_times
+from streaming.mp4 import partial_of
 from streaming.overlay.layer import Picture
 from streaming.report.figures import WINDOW_S, Figures, Moment
 from streaming.tape import TapeReader, is_tape
 
-FILMS = ("annotated.mp4", "annotated.partial.mp4")
+FILM, LATER = "annotated.mp4", re.compile(r"annotated-(\d{1,9})(\.partial)?\.mp4")
+NS = 1_000_000_000
 MOST_TAPE_BYTES = 4 << 30  # a larger one takes minutes to go through
 CLOCKS_APART_S = 2.0
 EARLIER_S = 0.02  # of the film's picture: not the first one of the next window
@@ -56,13 +59,30 @@ def frames(
         for place, picture in _on_tape(tape, figures.source, missing):
             del missing[place]
             yield from ((moment, Frame(picture, clean=True)) for moment in sharing[place])
-    film = next((folder / name for name in FILMS if _is_of_this_run(folder / name, figures)), None)
-    if film is not None and missing:
-        wanted = {
-            _film_s(figures, moment): place for place, moment in missing.items() if _known(figures, moment)
-        }
+    films = [film for film in _films(folder) if _is_of_this_run(film, figures)] if missing else []
+    times = [(film, stretch) for film in films for stretch in read_times(_whole(film))]
+    for film in films:
+        wanted = {}
+        for place, moment in missing.items():
+            told = _in_films(times, moment)
+            if told is not None and told[0] == film:
+                wanted[told[1]] = place
         for at_s, picture in _in_film(film, sorted(wanted)):
             yield from ((moment, Frame(picture, clean=False)) for moment in sharing[wanted[at_s]])
+
+
+def _films(folder: Path) -> list[Path]:
+    """The film and its later parts in their order, each as far as it came."""
+    numbers = {
+        int(found[1]) for path in folder.glob("annotated-*.mp4") if (found := LATER.fullmatch(path.name))
+    }
+    named = [folder / FILM, *(folder / f"annotated-{number}.mp4" for number in sorted(numbers))]
+    return [path if path.is_file() else partial_of(path) for path in named]
+
+
+def _whole(film: Path) -> Path:
+    """The name of a film when it is finished."""
+    return film.with_name(film.name.replace(".partial", ""))
 
 
 def _is_of_this_run(film: Path, figures: Figures) -> bool:
@@ -87,17 +107,13 @@ def _on_tape(
         log.warning("%s", error)
 
 
-def _known(figures: Figures, moment: Moment) -> bool:
-    assert figures.first_place is not None
-    return moment.generation == figures.first_place[0]
-
-
-def _film_s(figures: Figures, moment: Moment) -> float:
-    """Where in the film the frame of a moment is: the last one of its window."""
-    assert figures.first_place is not None
-    _, seq, t_s = figures.first_place
-    begin_s = t_s - seq * figures.hop_s + WINDOW_S - figures.hop_s  # of the first hop's picture
-    return round(moment.t_s + WINDOW_S - EARLIER_S - begin_s, 6)
+def _in_films(times: Iterable[tuple[Path, Stretch]], moment: Moment) -> tuple[Path, float] | None:
+    """The film that has the frame of a moment, the last one of its window, and where; None if none has."""
+    t_s, found = moment.t_s + WINDOW_S - EARLIER_S, None
+    for film, stretch in times:
+        if stretch.generation == moment.generation and stretch.t_ns / NS <= t_s:
+            found = film, round(stretch.at_s + t_s - stretch.t_ns / NS, 6)
+    return found
 
 
 def _in_film(film: Path, wanted_s: list[float]) -> Iterator[tuple[float, Picture]]:

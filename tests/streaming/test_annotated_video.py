@@ -18,6 +18,7 @@ import pytest
 from model.rle import box_and_area, encode_mask
 from streaming.annotated_video import AnnotatedVideo, fit
 from streaming.errors import UserError
+from streaming.film_times import Stretch, read_times, times_of
 from streaming.messages import Preview, Result
 from streaming.overlay.look import track_colour
 
@@ -370,6 +371,30 @@ def test_a_new_generation_goes_on_behind_the_old_one_and_forgets_its_masks(tmp_p
     assert played.durations_s["audio"] == pytest.approx(2.0, abs=1e-3)
     assert not tinted(played.at(1.1), *LEFT)
     assert tinted(played.at(1.1), *RIGHT)
+
+
+def test_where_each_stretch_begins_is_written_beside_the_film(tmp_path: Path) -> None:
+    path = tmp_path / "annotated.mp4"
+    later = preview(
+        2, 0.0, 1.0, generation=3, t_ns=500 * NS, frame_t_ns=[500 * NS + n * NS // FPS for n in range(FPS)]
+    )
+    mute = preview(0, 4.0, 0.5, jpegs=[], frame_t_ns=[])  # its sound is kept until there is a picture
+    with AnnotatedVideo(path, times=times_of(path)) as video:
+        video.add_preview(mute)
+        video.add_result(result(0, {}))
+        assert not times_of(path).exists()
+        for hop in (preview(1, 4.5, 1.0), later):
+            video.add_preview(hop)
+            video.add_result(result(hop.seq, {}, generation=hop.generation))
+    assert read_times(path) == [Stretch(0, 4 * NS, 0.0), Stretch(3, 500 * NS, 1.5)]
+
+
+def test_the_times_of_an_earlier_film_do_not_stay(tmp_path: Path) -> None:
+    path = tmp_path / "annotated.mp4"
+    for start_s in (3.0, 7.0):
+        with AnnotatedVideo(path, times=times_of(path)) as video:
+            video.add_preview(preview(0, start_s, 1.0))
+    assert read_times(path) == [Stretch(0, 7 * NS, 0.0)]
 
 
 def test_odd_sizes_become_even_and_another_size_is_letterboxed(tmp_path: Path) -> None:
