@@ -20,10 +20,10 @@ from streaming.supervisor import Supervisor
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def settings(source: Path | None, out: Path, *more: str) -> Config:
-    """A configuration of the whole-size model on pictures of thumbnail size, which run fast."""
+def settings(source: Path | None, out: Path, *more: str, model: str = "tiny") -> Config:
+    """A configuration of a model without meaning on pictures of thumbnail size, which run fast."""
     return load(
-        model="r50",
+        model=model,
         settings=[
             setting(text)
             for text in (

@@ -223,7 +223,7 @@ def test_a_disk_that_takes_no_more_stops_a_live_run_only_for_as_long_as_it_does(
 def test_a_live_run_ends_in_order_however_it_is_told(camera: RtspCamera, tmp_path: Path, ending: str) -> None:
     """With every file complete, no process left, and the status told every second on the way."""
     args = [
-        "run", "--source", camera.uri, "--model", "r50", "--weights", "stand-in", "--vocabulary", "dog",
+        "run", "--source", camera.uri, "--weights", "stand-in", "--vocabulary", "dog",
         "--out", str(tmp_path), "--record", str(tmp_path / "kept.mcap"), "--log-status",
         "--set", "model.short_side=64", "--set", "vocabulary.cache_dir=", "--set", "source.hop_s=0.5",
     ]  # fmt: skip
