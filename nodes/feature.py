@@ -1,8 +1,4 @@
-"""The feature node (paper, Section 3.2): a snippet's sound becomes an embedding, its frame the model's size.
-
-The frame stays uint8: normalising it is quicker than sending four times the bytes, and CLIP crops from it
-later.
-"""
+"""The feature node (paper, Section 3.2): sound becomes an embedding, the frame is brought to its size."""
 
 from __future__ import annotations
 
@@ -16,10 +12,9 @@ from torch import nn
 
 from model.checkpoint import Weights
 from model.ears import AUDIO_ENCODERS
-from model.level import level_dbfs
 from model.options import AudioGrid
-from model.pictures import model_size, resized
 from model.vggish import RATE_HZ, GridExamples, second_examples
+from nodes.picture import pictured
 from streaming.config import Config
 from streaming.errors import UserError
 from streaming.messages import Features, Message, Snippet
@@ -63,18 +58,13 @@ class FeatureStage:
         if not isinstance(message, Snippet):
             return
         start = perf_counter()
-        h, w = message.frame.shape[:2]
-        image = resized(message.frame, model_size((h, w), self.short_side, self.max_side))
+        picture = pictured(message, short_side=self.short_side, max_side=self.max_side)
         embedding = self.audio_encoder(self._example(message)[None])[0].numpy()
         self.count += 1
         yield Features(
             **message.carry(feature=1000 * (perf_counter() - start)),
-            image=image,
+            **picture,
             audio_embedding=embedding,
-            frame_size=(h, w),
-            frame_t_ns=message.frame_t_ns,
-            has_audio=message.has_audio,
-            audio_dbfs=round(level_dbfs(message.audio), 3),
         )
 
     def _example(self, snippet: Snippet) -> torch.Tensor:

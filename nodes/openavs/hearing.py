@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from model.level import level_dbfs
 from model.openavs.interfaces import AudioToText
-from model.pictures import model_size, resized
 from nodes.openavs.providers import ears_of
+from nodes.picture import pictured
 from streaming.config import Config
 from streaming.errors import UserError
 from streaming.messages import Features, Message, Snippet
@@ -36,18 +35,13 @@ class HearingStage:
         if not isinstance(message, Snippet):
             return
         start = perf_counter()
-        h, w = message.frame.shape[:2]
-        image = resized(message.frame, model_size((h, w), self.short_side, self.max_side))
+        picture = pictured(message, short_side=self.short_side, max_side=self.max_side)
         sounds = self.ears.sounds(message.audio) if message.has_audio else {}
         self.count += 1
         yield Features(
             **message.carry(feature=1000 * (perf_counter() - start)),
-            image=image,
+            **picture,
             audio_embedding=NO_EMBEDDING,
-            frame_size=(h, w),
-            frame_t_ns=message.frame_t_ns,
-            has_audio=message.has_audio,
-            audio_dbfs=round(level_dbfs(message.audio), 3),
             sounds=[{"name": name, "p": p} for name, p in list(sounds.items())[:MOST_TEXTS]],
         )
 
