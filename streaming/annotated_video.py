@@ -189,9 +189,10 @@ class AnnotatedVideo:
 
     def _tell_times(self) -> None:
         """With the first picture, so that a film that never begins leaves an earlier one's times alone."""
-        for stretch in self._untold if self._times is not None else ():
-            note(self._times, stretch, first=not self._told)
-            self._told = True
+        if self._times is not None:
+            for stretch in self._untold:
+                note(self._times, stretch, first=not self._told)
+                self._told = True
         self._untold.clear()
 
     def _write_sound(self, hop: Preview, start_s: Fraction) -> None:
