@@ -178,7 +178,9 @@ def test_a_live_run_without_its_model_says_so_and_takes_it_up_again(
 
     def steps(trouble: Trouble) -> None:
         trouble.until(lambda: any("the run goes on without it" in line for line in said))
-        assert trouble.supervisor.nodes["capture"].counters["connection"] == "live"
+        capture = trouble.supervisor.nodes["capture"]
+        trouble.until(lambda: capture.counters["dropped"] > 0)
+        assert capture.counters["connection"] == "live"
         over.set()
         count = trouble.results()
         trouble.until(lambda: trouble.results() >= count + 4)

@@ -31,7 +31,7 @@ UNITS = {
 HEAD = """\
 # Configuration reference
 
-Every setting. This page is made from [streaming/config/](../streaming/config/) and the presets by
+Every setting. This page is made from [streaming/config](../streaming/config/__init__.py) and the presets by
 `python -m tools.configuration_reference`, so change the text there.
 
 Settings come in layers, each over the one before:
