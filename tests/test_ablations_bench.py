@@ -13,6 +13,7 @@ from benchmarks import ablations
 from benchmarks.ablations import CONFIG, ROWS, SCORES, Bench, tables
 from model.training.command import KINDS
 from model.training.config import load
+from run_pipeline import main
 from streaming.config import setting
 
 HEAD = "sem_seg_head.predictor."
@@ -46,6 +47,19 @@ def test_every_row_can_be_set_and_changes_what_it_says(row: ablations.Row) -> No
     after = load(CONFIG, kinds, [setting(f"{key}={value}") for key, value in row.settings.items()])
     changed = after.model != before.model or after.stages != before.stages
     assert changed == bool(row.settings)
+
+
+@pytest.mark.parametrize("name", ["published", "no-relations", "bundled"])
+def test_what_a_row_has_no_place_for_is_not_in_its_model(tmp_path: Path, name: str) -> None:
+    """The lesson that teaches the backbone teaches an alignment, too, which the paper's own form has not."""
+    (row,) = (row for row in ROWS if row.name == name)
+    settings = {f"stages.{stage}.weights": "bundled:tiny" for stage in (*ablations.TAKEN, "locate")}
+    chosen = [
+        part for key, value in (settings | row.settings).items() for part in ("--set", f"{key}={value}")
+    ]
+    assert main(["train", "--config", str(CONFIG), "--out", str(tmp_path), *chosen]) == 0
+    aligned = any(key.startswith("alignment.") for key in load_file(tmp_path / "model.safetensors"))
+    assert aligned == (name != "published")
 
 
 def test_names_are_unlike_and_what_is_trained_elsewhere_is_there() -> None:

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from model.checkpoint import PARTS, CheckpointWeights, weights_path
 from model.errors import ModelError
+from model.options import LocaliserOptions
 from model.training.config import LocaliseConfig, StageConfig, TrainingConfig, load
 from model.training.initialise import clip_tensors
 from model.training.processes import Processes, processes
@@ -36,6 +37,7 @@ from model.training.trainer import Interrupted, Trainer
 from streaming.config import nested, setting
 
 WEIGHTS, MODEL = "weights.safetensors", "model.safetensors"
+ALIGNMENT = "alignment."
 INTERRUPTED = 130
 KINDS: dict[str, Kind] = {
     "localise": Kind(LocaliseConfig, localise, PARTS["localiser"] + PARTS["audio_encoder"]),
@@ -218,6 +220,10 @@ class Training:
         tensors = self._clip()
         for path in done.values():
             tensors |= load_file(path)
+        if not LocaliserOptions.of(
+            self.config.model
+        ).aligned:  # taught by a lesson, and of no use to this model
+            tensors = {name: value for name, value in tensors.items() if not name.startswith(ALIGNMENT)}
         path = self.out / MODEL
         write_tensors(tensors, path)
         self._say(f"{path}: {', '.join(part for part, names in PARTS.items() if holds(tensors, names))}")
