@@ -11,6 +11,7 @@ from importlib import import_module
 from itertools import pairwise
 
 from commands.arguments import parser
+from model.errors import ModelError
 from streaming.errors import UserError, complain
 
 # Where each is. Only the one that was asked for is loaded: the libraries behind some take seconds.
@@ -56,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         args = parser((__doc__ or "").splitlines()[0]).parse_args(argv)
         module, _, name = COMMANDS[args.command].partition(":")
         return getattr(import_module(module), name)(args)
-    except UserError as error:
+    except (UserError, ModelError) as error:
         complain(error)
         return 2
     except KeyboardInterrupt:

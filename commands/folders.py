@@ -10,7 +10,6 @@ from pathlib import Path
 from commands.facts import what_runs
 from commands.requirements import require_model
 from commands.settings import configured, words_of
-from model.errors import ModelError
 from streaming.archive.archive import Archive, jobs_of, require_archive
 from streaming.archive.ledger import Entry, Ledger
 from streaming.archive.table import table, write_csv
@@ -61,7 +60,7 @@ def all_of_a_folder(
 
 
 def pseudo_label(args: argparse.Namespace) -> int:
-    """Runs over a folder, and makes a set of what was found; the exit code. Raises `UserError`."""
+    """Makes a set of what runs over a folder find; the exit code. Raises `UserError` and `ModelError`."""
     from model.pseudo.label import counted
     from nodes.pseudo import labelled
 
@@ -91,10 +90,7 @@ def pseudo_label(args: argparse.Namespace) -> int:
         if code == 130:
             return code
         done = [entry.file for entry in entries if entry.state == "done"]
-        try:
-            clips, failures = labelled(config, root, done, args.seconds, what_runs(config))
-        except ModelError as error:
-            raise UserError(str(error)) from error
+        clips, failures = labelled(config, root, done, args.seconds, what_runs(config))
     for line in failures:
         complain(UserError(line))
     if not args.quiet:

@@ -8,27 +8,19 @@ import sys
 
 from commands.requirements import require_ov_avss, require_weights, require_writable
 from commands.settings import configured
-from model.errors import ModelError
-from streaming.errors import UserError
 from streaming.node_process import environment
 
 
 def world(args: argparse.Namespace) -> int:
     from model.world.command import main as make
 
-    try:
-        return make(args)
-    except ModelError as error:
-        raise UserError(str(error)) from error
+    return make(args)
 
 
 def train(args: argparse.Namespace) -> int:
     from model.training.command import main as learn
 
-    try:
-        return learn(args)
-    except ModelError as error:
-        raise UserError(str(error)) from error
+    return learn(args)
 
 
 def evaluate(args: argparse.Namespace) -> int:
@@ -44,19 +36,13 @@ def evaluate(args: argparse.Namespace) -> int:
     if config.model.checkpoint == "stand-in":
         print("NOTE: stand-in weights: every score of this run is meaningless.", file=sys.stderr)
     about = {"model": config.model.name, "weights": str(config.model.checkpoint)}
-    try:
-        return score(args, lambda words: parts_of(config, words), about)
-    except ModelError as error:
-        raise UserError(str(error)) from error
+    return score(args, lambda words: parts_of(config, words), about)
 
 
 def weights(args: argparse.Namespace) -> int:
     from model.depot.command import main as mind
 
-    try:
-        return mind(args)
-    except ModelError as error:
-        raise UserError(str(error)) from error
+    return mind(args)
 
 
 def bench(args: argparse.Namespace) -> int:
