@@ -6,6 +6,7 @@ without it there is one, and nothing is said.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -100,4 +101,7 @@ def processes(device: str) -> Iterator[Processes]:
     try:
         yield Processes(dist.get_rank(), count, place)
     finally:
+        # Joined modules lie in cycles and hold the group, whose threads must end while the interpreter lives:
+        # one that lets go of a tensor later ends all with "terminate called without an active exception".
+        gc.collect()
         dist.destroy_process_group()

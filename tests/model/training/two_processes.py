@@ -50,28 +50,26 @@ class Told(Products):
         return super().batch(number)
 
 
-def main(folder: Path) -> None:
-    torch.set_num_threads(1)
-    with processes("cpu") as here:
-        with here.first_ahead():
-            seen = sorted(path.name for path in folder.glob("went-*"))
-            time.sleep(0.3)
-            (folder / f"went-{here.rank}").write_text(" ".join(seen))
+def run(here: Processes, folder: Path) -> None:
+    with here.first_ahead():
+        seen = sorted(path.name for path in folder.glob("went-*"))
+        time.sleep(0.3)
+        (folder / f"went-{here.rank}").write_text(" ".join(seen))
 
-        Trainer(
-            products(), RECIPE, Upkeep(log_every=2), processes=here, folder=folder / "run", name="run"
-        ).run()
+    Trainer(products(), RECIPE, Upkeep(log_every=2), processes=here, folder=folder / "run", name="run").run()
 
-        found = first_gradients(Trainer(clips(), RECIPE, processes=here))
-        if here.first:
-            torch.save(found, folder / "gradients.pt")
+    found = first_gradients(Trainer(clips(), RECIPE, processes=here))
+    if here.first:
+        torch.save(found, folder / "gradients.pt")
 
-        told = Trainer(Told(here), RECIPE, processes=here, folder=folder / "told")
-        try:
-            told.run()
-        except Interrupted as stop:
-            (folder / f"stopped-{here.rank}").write_text(str(stop.step))
+    told = Trainer(Told(here), RECIPE, processes=here, folder=folder / "told")
+    try:
+        told.run()
+    except Interrupted as stop:
+        (folder / f"stopped-{here.rank}").write_text(str(stop.step))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    torch.set_num_threads(1)
+    with processes("cpu") as here:
+        run(here, Path(sys.argv[1]))
