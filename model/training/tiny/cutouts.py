@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
+
+SQUARE = np.ones((3, 3), np.uint8)
 
 
 def cut_out(
@@ -27,18 +30,49 @@ def cut_out(
 
 
 def misdrawn(rng: np.random.Generator, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """A soft mask (H, W) that is at times too tight, too wide, has a hole, or takes in something else."""
+    """A soft mask (H, W) as a localiser errs.
+
+    At times it is too tight or too wide, or has lost a thing's thin parts or a whole side of it; at times it
+    has a hole, or takes in something beside.
+    """
     drawn = mask.astype(np.float32)
-    square = np.ones((3, 3), np.uint8)
     manner = rng.uniform()
-    if manner < 0.3 and mask.sum() > 400:
-        thinner = np.asarray(cv2.erode(drawn, square, iterations=int(rng.integers(1, 3))), np.float32)
-        drawn = thinner if thinner.any() else drawn  # nothing is left of a thing that is all thin lines
-    elif 0.3 <= manner < 0.6:
-        drawn = np.asarray(cv2.dilate(drawn, square, iterations=int(rng.integers(1, 4))), np.float32)
-    if rng.uniform() < 0.25:
-        edge = np.argwhere(drawn)
-        y, x = edge[rng.integers(len(edge))].tolist()
-        cv2.circle(drawn, (x, y), int(rng.integers(4, 14)), float(rng.uniform() < 0.5), -1)
+    if manner < 0.2:
+        drawn = _or_all(cv2.erode(drawn, SQUARE, iterations=int(rng.integers(1, 3))), mask)
+    elif manner < 0.4:
+        drawn = np.asarray(cv2.dilate(drawn, SQUARE, iterations=int(rng.integers(1, 4))), np.float32)
+    elif manner < 0.55:
+        drawn = _or_all(_without_thin_parts(rng, drawn), mask)
+    elif manner < 0.75:
+        drawn = _without_a_side(rng, drawn)
+    if rng.uniform() < 0.35:
+        inside = np.argwhere(drawn)
+        y, x = inside[rng.integers(len(inside))].tolist()
+        radius = max(2, int(rng.uniform(0.1, 0.35) * np.sqrt(len(inside))))
+        patched = cv2.circle(drawn.copy(), (x, y), radius, float(rng.uniform() < 0.6), -1)
+        drawn = _or_all(patched, drawn > 0)
     soft = cv2.GaussianBlur(drawn, (0, 0), float(rng.uniform(0.6, 2.2)))
     return np.asarray(soft if soft.max() > 0.5 else mask, np.float32)
+
+
+def _without_thin_parts(rng: np.random.Generator, drawn: NDArray[np.float32]) -> NDArray[np.float32]:
+    width = 3 + int(rng.uniform(0.1, 0.3) * np.sqrt(drawn.sum()))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    return np.asarray(cv2.morphologyEx(drawn, cv2.MORPH_OPEN, disc), np.float32)
+
+
+def _without_a_side(rng: np.random.Generator, drawn: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cut off along a line, whatever its direction; more than half of it stays."""
+    ys, xs = np.nonzero(drawn)
+    angle = rng.uniform(0, 2 * np.pi)
+    along = np.cos(angle) * xs + np.sin(angle) * ys
+    gone = along > np.quantile(along, rng.uniform(0.55, 0.95))
+    kept = drawn.copy()
+    kept[ys[gone], xs[gone]] = 0
+    return kept
+
+
+def _or_all(drawn: MatLike, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """What was drawn; or all of a thing of which little would be left, such as one that is all thin lines."""
+    enough = 4 * drawn.sum() > mask.sum()
+    return np.asarray(drawn if enough else mask, np.float32)

@@ -38,6 +38,18 @@ def test_masks_are_misdrawn_in_many_ways_and_never_lost() -> None:
     assert min(areas) < 0.9 * disc().mean() < 1.1 * disc().mean() < max(areas)
 
 
+def test_thin_parts_and_whole_sides_go_missing_at_times() -> None:
+    """What a localiser loses of a banjo: its neck, or half of its drum."""
+    drum, neck = disc(), np.zeros((80, 80), np.bool_)
+    neck[33:36, 5:27] = True
+    drawn = [misdrawn(np.random.default_rng(n), drum | neck) > 0.5 for n in range(200)]
+    left = [(float(one[drum].mean()), float(one[neck & ~drum].mean())) for one in drawn]
+    assert 10 < sum(body > 0.9 and handle < 0.2 for body, handle in left) < 60
+    assert 10 < sum(body < 0.8 for body, _ in left) < 80
+    assert min(body for body, _ in left) > 0.3
+    assert sum(body > 0.9 and handle > 0.9 for body, handle in left) > 50
+
+
 def test_of_the_rest_of_the_picture_little_is_left() -> None:
     picture = np.full((80, 80, 3), 255, np.uint8)
     corners = [cut_out(np.random.default_rng(n), picture, disc(), 64)[:3, :3].mean() for n in range(40)]
