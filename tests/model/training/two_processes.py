@@ -51,6 +51,7 @@ class Told(Products):
 
 
 def run(here: Processes, folder: Path) -> None:
+    """All trainers are gone at its end: they would keep the group's threads alive."""
     with here.first_ahead():
         seen = sorted(path.name for path in folder.glob("went-*"))
         time.sleep(0.3)
